@@ -1,0 +1,18 @@
+//! Core of the exchange connectors.
+
+pub mod dialect;
+pub mod error;
+mod id;
+pub mod message;
+pub mod number;
+pub mod order;
+mod pair;
+mod secret;
+pub mod time;
+pub mod wire;
+
+pub use error::{Cause, Effect, Error};
+pub use id::{ClientOrderId, ExchangeOrderId, TradeId};
+pub use pair::{Asset, Pair, PairError};
+pub use rust_decimal::Decimal;
+pub use secret::{Credentials, Secret};

@@ -1,0 +1,93 @@
+//! Exact numbers: reading them from venues' texts and writing them back.
+
+use rust_decimal::Decimal;
+use serde::Serializer;
+
+/// Reads a plain decimal number (`-?digits[.digits]`), exactly.
+///
+/// Errors: `None` for anything else: empty text, exponents, signs other than a leading minus, or more digits than
+/// [`Decimal`] holds exactly. Never rounds.
+#[must_use]
+pub fn parse_decimal(text: &[u8]) -> Option<Decimal> {
+    let (negative, digits) = match text.split_first() {
+        Some((b'-', rest)) => (true, rest),
+        _ => (false, text),
+    };
+    let mut mantissa: i64 = 0;
+    let mut scale: Option<u32> = None;
+    let mut count = 0_u32;
+    for &byte in digits {
+        match byte {
+            b'0'..=b'9' => {
+                // Eighteen digits always fit an i64; longer texts take the exact slow path.
+                if count == 18 {
+                    return parse_long(text);
+                }
+                mantissa = mantissa * 10 + i64::from(byte - b'0');
+                count += 1;
+                scale = scale.map(|s| s + 1);
+            }
+            b'.' if scale.is_none() && count > 0 => scale = Some(0),
+            _ => return None,
+        }
+    }
+    if count == 0 || scale == Some(0) {
+        return None;
+    }
+    Some(Decimal::new(if negative { -mantissa } else { mantissa }, scale.unwrap_or(0)))
+}
+
+fn parse_long(text: &[u8]) -> Option<Decimal> {
+    let text = std::str::from_utf8(text).ok()?;
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b'-');
+    // Trailing zeros carry no value; dropping them lets texts such as 18-decimals prices of small scale fit.
+    let shorter = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+    if plain { Decimal::from_str_exact(shorter).ok() } else { None }
+}
+
+/// Writes a number as a JSON string, exactly as valued: no exponent, no trailing zeros.
+///
+/// # Errors
+/// Only the serializer's own.
+pub fn serialize_plain<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.normalize())
+}
+
+/// [`serialize_plain`] for an optional number; `None` is written as null, so pair it with `skip_serializing_if`.
+///
+/// # Errors
+/// Only the serializer's own.
+pub fn serialize_plain_option<S: Serializer>(
+    value: &Option<Decimal>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serialize_plain(value, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn edges() {
+        for bad in ["", "-", ".", "1.", ".5", "1e3", "+1", "1.2.3", " 1", "0x1", "NaN"] {
+            assert_eq!(parse_decimal(bad.as_bytes()), None, "{bad}");
+        }
+        let long = "1234567890123456789012.123456";
+        assert_eq!(parse_decimal(long.as_bytes()).unwrap().to_string(), long);
+        assert_eq!(parse_decimal(b"99999999999999999999999999999999"), None);
+        assert_eq!(parse_decimal(b"0.000000000000000000100000000000000").unwrap(), Decimal::new(1, 19));
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_rust_decimal(text in "-?[0-9]{1,14}(\\.[0-9]{1,14})?") {
+            prop_assert_eq!(parse_decimal(text.as_bytes()), Decimal::from_str_exact(&text).ok());
+        }
+    }
+}
