@@ -2,6 +2,7 @@
 
 pub mod dialect;
 pub mod error;
+pub mod event;
 mod id;
 pub mod message;
 pub mod number;
@@ -12,6 +13,7 @@ pub mod time;
 pub mod wire;
 
 pub use error::{Cause, Effect, Error};
+pub use event::Event;
 pub use id::{ClientOrderId, ExchangeOrderId, TradeId};
 pub use pair::{Asset, Pair, PairError};
 pub use rust_decimal::Decimal;
