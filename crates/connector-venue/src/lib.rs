@@ -1,1 +1,15 @@
-//! connector-venue
+//! The embedded exchange: a deterministic venue that real clients can trade on.
+//!
+//! [`exchange::Exchange`] is a pure value: it does no I/O and reads no clock. Time passes only by
+//! [`Exchange::advance`](exchange::Exchange::advance).
+
+pub mod exchange;
+pub mod keys;
+pub mod ledger;
+pub mod limits;
+pub mod live_market;
+pub mod matching;
+pub mod news;
+pub mod orders;
+mod random;
+pub mod setup;

@@ -1,0 +1,1 @@
+//! The order book: price-time priority, and nothing about money.
