@@ -1,1 +1,78 @@
-//! spot-binance
+//! Binance spot: com, us and testnet.
+//!
+//! Declarations and pure functions over the core's [`Dialect`]: what the venue has ([`Dialect::SPEC`]), its requests
+//! ([`Dialect::REST`]) and its streams. Orders and events go by the venue's JSON API; the user stream is the WebSocket
+//! API's signed subscription, as listen keys have ended for spot.
+
+mod rest;
+mod spec;
+mod stream;
+mod wire;
+
+use connector_core::Error;
+use connector_core::dialect::{
+    Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Params, Rest, Signature, Spec, Stamp,
+    VenueError,
+};
+use connector_core::message::Sink;
+use smol_str::{SmolStr, format_smolstr};
+
+/// The exchange Binance, spot markets.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SpotBinance;
+
+impl Dialect for SpotBinance {
+    const SPEC: &'static Spec = &spec::SPEC;
+    const REST: &'static Rest = &rest::REST;
+
+    /// Adds `timestamp` and `signature` to the query string and the key to the headers. All parameters travel in the query
+    /// string, whatever the method, so that what is signed is what is sent.
+    fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
+        draft.query.push("timestamp", stamp.time.millis());
+        let mut text = draft.query.encode();
+        let mut signature = Params::default();
+        signature.push("signature", written(&keys.sign(text.as_bytes())?));
+        text.push('&');
+        text.push_str(&signature.encode());
+        draft.query_text = text;
+        draft.headers.push(("x-mbx-apikey", keys.key().to_owned()));
+        Ok(())
+    }
+
+    fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {
+        stream::subscribe(on, channels, id)
+    }
+
+    fn login(keys: &Keyring, stamp: Stamp, id: u64) -> Result<String, Error> {
+        stream::login(keys, stamp, id)
+    }
+
+    fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+        stream::frame(frame, out)
+    }
+
+    fn error(body: &[u8]) -> Option<VenueError> {
+        // An error is short; a long body is an answer, and copying it would be waste.
+        const LONGEST: usize = 16 * 1024;
+        if body.len() > LONGEST {
+            return None;
+        }
+        wire::parse_answer("error", &mut body.to_vec(), |json| {
+            let inner = json.get("error").unwrap_or(json);
+            let error: wire::ErrorBody<'_> = inner.read("error")?;
+            Ok((error.code, error.msg.into_owned()))
+        })
+        .ok()
+        // The venue has answers that carry a code and are no error; they use 200 as in HTTP.
+        .filter(|(code, _)| *code != 200)
+        .map(|(code, message)| VenueError { code: format_smolstr!("{code}"), message })
+    }
+}
+
+/// A signature as this venue writes it: hexadecimal for HMAC, base64 for the others.
+fn written(signature: &Signature) -> String {
+    match signature.kind {
+        KeyKind::HmacSha256 => signature.hex(),
+        KeyKind::Ed25519 | KeyKind::Rsa => signature.base64(),
+    }
+}
