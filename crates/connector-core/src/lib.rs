@@ -9,6 +9,7 @@ pub mod number;
 pub mod order;
 mod pair;
 mod secret;
+pub mod throttle;
 pub mod time;
 pub mod wire;
 
