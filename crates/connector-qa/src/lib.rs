@@ -1,1 +1,8 @@
-//! connector-qa
+//! The connector standard as code: checklists judged by the venue's ledger, replay, decode, record, reports.
+//!
+//! Names no exchange: a connector crate hands its dialect to [`command_line::run`] from a small example of its own.
+
+pub mod command_line;
+pub mod decode;
+pub mod input;
+pub mod report;

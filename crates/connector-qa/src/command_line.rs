@@ -1,0 +1,236 @@
+//! The command line every connector's runner has: one connector, all commands about it.
+//!
+//! Exit codes: 0 when everything asked for succeeded, 1 when something did not, 2 when the command line was wrong.
+
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
+use connector_core::Pair;
+use connector_core::dialect::{Dialect, Spec, Symbols};
+use connector_core::message::Market;
+use serde_json::json;
+
+use crate::{decode, input};
+
+/// Commands about one connector.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+enum Arguments {
+    /// Describe the connector: kind, domains, capabilities, checklist rows that do not apply
+    #[command(hide = true)]
+    Describe {
+        /// One JSON document on stdout
+        #[arg(long)]
+        json: bool,
+    },
+    /// Decode raw venue payloads through the connector's real decoder, one JSON line per event
+    #[command(override_usage = "cargo xtask decode <CONNECTOR> --as <public|user|rest:ROW> [OPTIONS] [FILE]")]
+    Decode(DecodeArguments),
+}
+
+#[derive(Args)]
+struct DecodeArguments {
+    /// What the payloads are: `public` or `user` stream frames, or `rest:ROW` answers (`rest:error` for error bodies)
+    #[arg(long = "as", value_name = "KIND")]
+    kind: decode::Kind,
+    /// A captured `rules` payload that gives the symbol map
+    #[arg(long, value_name = "FILE")]
+    symbols: Option<PathBuf>,
+    /// The HTTP status of the answers, for `rest:error`
+    #[arg(long, value_name = "N")]
+    status: Option<u16>,
+    /// The pair asked about, for answers that do not name it
+    #[arg(long)]
+    pair: Option<Pair>,
+    /// One payload per line, or one document over several lines; plain or gzip; standard input if absent
+    file: Option<PathBuf>,
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// The command line was wrong: what is wrong and what would be right, in one line.
+    #[error("{0}")]
+    Usage(String),
+    /// Something asked for failed, and has been told.
+    #[error("failed")]
+    Failed,
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Runs the command line of this process for one connector.
+#[must_use]
+pub fn run<D: Dialect>(_: D) -> ExitCode {
+    log_to_stderr();
+    let arguments = match parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = perform::<D>(arguments, &mut out).and_then(|()| Ok(out.flush()?));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Ended::Failed) => {
+            let _ = out.flush();
+            ExitCode::FAILURE
+        }
+        // Whoever reads us may stop early, as `head` does.
+        Err(Ended::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        Err(Ended::Io(error)) => complain(&error.to_string(), 1),
+        Err(Ended::Usage(text)) => complain(&text, 2),
+    }
+}
+
+fn perform<D: Dialect>(arguments: Arguments, out: &mut dyn Write) -> Result<(), Ended> {
+    match arguments {
+        Arguments::Describe { json } => describe(D::SPEC, json, out),
+        Arguments::Decode(arguments) => decode_command::<D>(arguments, out),
+    }
+}
+
+/// Logs of all libraries go to stderr, so that stdout holds results only. `RUST_LOG` chooses what is shown.
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+    // A second call in one process changes nothing.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, ExitCode> {
+    let parsed = Arguments::command().try_get_matches_from(arguments);
+    parsed.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => complain(&one_line(&error), 2),
+    })
+}
+
+/// A command line error folded into one line.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut line = String::new();
+    for part in text.lines().map(str::trim).take_while(|part| !part.starts_with("Usage:")) {
+        if part.is_empty() || part.starts_with("For more information") {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push_str(if line.ends_with(':') { " " } else { "; " });
+        }
+        line.push_str(part.trim_start_matches("error: "));
+    }
+    line
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    let _ = writeln!(io::stderr(), "error: {}", text.replace('\n', " "));
+    ExitCode::from(code)
+}
+
+fn describe(spec: &Spec, as_json: bool, out: &mut dyn Write) -> Result<(), Ended> {
+    let words = |value: serde_json::Result<serde_json::Value>| value.unwrap_or_default();
+    let capabilities: Vec<String> = spec
+        .order_types
+        .iter()
+        .map(|order_type| format!("order:{order_type}"))
+        .chain(spec.times_in_force.iter().map(|time| {
+            format!("time_in_force:{}", words(serde_json::to_value(time)).as_str().unwrap_or_default())
+        }))
+        .chain(spec.channels.iter().map(|channel| {
+            let name = words(serde_json::to_value(channel.channel));
+            format!("stream:{}", name.as_str().unwrap_or_default())
+        }))
+        .chain(
+            spec.links
+                .iter()
+                .filter(|link| link.role == connector_core::dialect::LinkRole::User)
+                .map(|_| "stream:user".to_owned()),
+        )
+        .collect();
+    let domains: Vec<_> = spec.domains.iter().map(|domain| words(serde_json::to_value(domain))).collect();
+    let document = json!({
+        "name": spec.name,
+        "exchange": spec.exchange,
+        "kind": spec.kind,
+        "domains": domains,
+        "capabilities": capabilities,
+        "not_applicable": spec.not_applicable,
+    });
+    if as_json {
+        writeln!(out, "{document}")?;
+    } else {
+        writeln!(out, "{document:#}")?;
+    }
+    Ok(())
+}
+
+fn decode_command<D: Dialect>(arguments: DecodeArguments, out: &mut dyn Write) -> Result<(), Ended> {
+    if let decode::Kind::Rest(row) = &arguments.kind
+        && D::REST.decoder(row).is_none()
+    {
+        let rows: Vec<_> = D::REST.rows().map(|row| row.name).chain(["error"]).collect();
+        return Err(Ended::Usage(format!(
+            "`rest:{row}` is no row of {}; its rows are: {}",
+            D::SPEC.name,
+            rows.join(", ")
+        )));
+    }
+    match (&arguments.kind, arguments.status) {
+        (decode::Kind::Error, None) => {
+            return Err(Ended::Usage("`--as rest:error` needs the answer's status: --status N".to_owned()));
+        }
+        (decode::Kind::Error, Some(_)) | (_, None) => {}
+        (_, Some(_)) => return Err(Ended::Usage("`--status` goes with `--as rest:error` only".to_owned())),
+    }
+    let context = decode::Context {
+        kind: arguments.kind,
+        status: arguments.status,
+        symbols: symbols::<D>(arguments.symbols.as_deref())?,
+        market: arguments.pair.map(Market::Pair),
+    };
+    let payloads = given(input::read(arguments.file.as_deref()))?;
+    let summary = decode::decode::<D>(&payloads, &context, out)?;
+    if summary.errors > 0 { Err(Ended::Failed) } else { Ok(()) }
+}
+
+/// The symbol map from a captured `rules` payload; empty without one.
+fn symbols<D: Dialect>(file: Option<&Path>) -> Result<Symbols, Ended> {
+    let Some(file) = file else { return Ok(Symbols::default()) };
+    let rules = given(input::read(Some(file)))?;
+    decode::symbols::<D>(rules).map_err(|error| {
+        Ended::Usage(format!(
+            "{} is not a captured `rules` payload of {}: {error}",
+            file.display(),
+            D::SPEC.name
+        ))
+    })
+}
+
+/// A file that was named but cannot be read is a wrong command line.
+fn given<T>(read: io::Result<T>) -> Result<T, Ended> {
+    read.map_err(|error| Ended::Usage(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_one_line() {
+        for wrong in
+            [&["decode"][..], &["decode", "--as", "nonsense"], &["decode", "--ass", "user"], &["chaos"]]
+        {
+            let error =
+                Arguments::try_parse_from(["cargo xtask"].iter().chain(wrong)).err().expect("refused");
+            let line = one_line(&error);
+            assert!(!line.contains('\n') && line.len() > 20, "{line}");
+        }
+    }
+}
