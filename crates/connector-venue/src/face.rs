@@ -62,7 +62,7 @@ pub enum Denied {
     /// A limit is used up.
     Limit {
         /// The pool.
-        pool: &'static Pool,
+        pool: Pool,
         /// Until the pool admits requests again.
         retry_after: Duration,
     },
@@ -130,6 +130,12 @@ impl Session {
             // The line above made it a T.
             None => unreachable!("the session's state was just created with this type"),
         }
+    }
+
+    /// Whether a subscription, public or private, has this text in its name.
+    #[must_use]
+    pub fn holds(&self, part: &str) -> bool {
+        self.subscriptions.iter().chain(self.accounts.keys()).any(|name| name.contains(part))
     }
 
     /// Whether events of `account` go to this connection.

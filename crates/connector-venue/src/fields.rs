@@ -205,7 +205,10 @@ mod tests {
     #[test]
     fn json_members_are_fields() {
         let fields = Fields::of(&request("", r#" {"price":"1.50","limit":5,"flag":true,"deep":{"x":1}}"#));
-        assert_eq!((fields.get("price"), fields.get("limit"), fields.get("flag")), (Some("1.50"), Some("5"), Some("true")));
+        assert_eq!(
+            (fields.get("price"), fields.get("limit"), fields.get("flag")),
+            (Some("1.50"), Some("5"), Some("true"))
+        );
         assert_eq!(fields.get("deep"), Some("{\"x\":1}"));
     }
 

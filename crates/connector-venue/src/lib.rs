@@ -3,7 +3,11 @@
 //! [`exchange::Exchange`] is a pure value: it does no I/O and reads no clock. Time passes only by
 //! [`Exchange::advance`](exchange::Exchange::advance).
 
+mod deeds;
 pub mod exchange;
+pub mod face;
+pub mod faults;
+pub mod fields;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
@@ -12,4 +16,7 @@ pub mod matching;
 pub mod news;
 pub mod orders;
 mod random;
+pub mod route;
 pub mod setup;
+pub mod shim;
+pub mod venue;

@@ -1,6 +1,6 @@
 //! From method and path to the row that declares the request, and what it costs.
 
-use connector_core::dialect::{Cost, Pool, Row};
+use connector_core::dialect::{Cost, Row};
 use connector_core::wire::HttpRequest;
 
 use crate::exchange::Exchange;
@@ -59,7 +59,7 @@ impl Router {
 
 impl Call<'_> {
     /// Charges the row's pools of scope account, once it is known whose request it is; remembers the account, so that the
-    /// answer tells what is used. What placing orders costs is counted by [`Exchange::charge_order`], not here.
+    /// answer tells what is used. Where the row's costs name a pool of orders, do not call [`Exchange::charge_order`] as well.
     ///
     /// # Errors
     /// A pool is used up or the account is banned; nothing more is charged then.
@@ -69,23 +69,22 @@ impl Call<'_> {
     }
 }
 
-/// Charges the costs whose pools count by the scope of `key`; pools the exchange counts by orders are left to it. Faces call
-/// this for requests that come over a stream.
+/// Charges the costs whose pools count by the scope of `key`. Faces call this for requests that come over a stream.
 ///
 /// # Errors
 /// A pool is used up or `key` is banned; nothing more is charged then.
 pub fn charge<'p>(
     exchange: &mut Exchange,
-    pools: &'static [Pool],
     costs: &[Cost],
     param: impl Fn(&str) -> Option<&'p str>,
     key: ScopeKey,
 ) -> Result<(), Denied> {
     for cost in costs {
-        let Some(pool) = pools.iter().find(|pool| pool.name == cost.pool) else { continue };
-        if pool.scope != key.scope() || exchange.counts_orders(pool.name) {
+        let mut pools = exchange.limits().pools().map(|(pool, _)| *pool);
+        let Some(pool) = pools.find(|pool| pool.name == cost.pool && pool.scope == key.scope()) else {
             continue;
-        }
+        };
+        drop(pools);
         let charged = exchange.charge(pool.name, key, cost.weight.of(&param));
         if charged.over {
             let retry_after = charged.retry_after;

@@ -119,6 +119,12 @@ impl Shim {
         self.armed.iter().map(|(id, armed)| (*id, &armed.rule, armed.struck))
     }
 
+    /// Whether nothing is armed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.armed.is_empty()
+    }
+
     /// Decides about a request.
     pub fn request(
         &mut self,
@@ -231,8 +237,7 @@ impl Armed {
             Fault::Corrupt {} => vec![(delay, corrupt(frame, &mut self.random))],
             Fault::Reorder { window, hold_ms } => {
                 let until = now.after(Duration::from_millis(hold_ms));
-                let held =
-                    self.held.entry(session.id).or_insert_with(|| Held { until, frames: Vec::new() });
+                let held = self.held.entry(session.id).or_insert_with(|| Held { until, frames: Vec::new() });
                 held.frames.push(frame);
                 let full = usize::try_from(window.clamp(2, 1_000)).unwrap_or(2);
                 if held.frames.len() < full {
@@ -391,8 +396,10 @@ fn bend(fault: &Fault, verdict: &mut Verdict) {
             verdict.after = verdict.after.saturating_add(Duration::from_millis(*ms));
         }
         Fault::Status { code, body, headers, point } => {
-            let mut headers: Vec<_> =
-                headers.iter().map(|(name, value)| (name.to_ascii_lowercase().into(), value.clone())).collect();
+            let mut headers: Vec<_> = headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase().into(), value.clone()))
+                .collect();
             if !headers.iter().any(|(name, _): &(SmolStr, String)| name == "content-type") {
                 headers.push(("content-type".into(), "application/json".to_owned()));
             }
@@ -400,7 +407,8 @@ fn bend(fault: &Fault, verdict: &mut Verdict) {
         }
         Fault::HtmlBody { code, point } => {
             let headers = vec![("content-type".into(), "text/html".to_owned())];
-            let body = b"<html><head><title>Please wait</title></head><body>Please wait</body></html>".to_vec();
+            let body =
+                b"<html><head><title>Please wait</title></head><body>Please wait</body></html>".to_vec();
             place(*point, HttpResponse { status: *code, headers, body }, verdict);
         }
         Fault::Empty200 { point } => {

@@ -210,8 +210,7 @@ impl Venue {
         if self.shim.is_empty() {
             return Verdict::default();
         }
-        let found = self.router.find(&*self.face, request);
-        let (row, fields) = match found {
+        let (row, fields) = match self.router.find(&*self.face, request) {
             Ok((row, fields)) => (Some(row.name), fields),
             Err(_) => (None, Fields::of(request)),
         };
@@ -247,14 +246,18 @@ impl Venue {
         }
     }
 
-    fn answer(&mut self, peer: &Peer, request: &HttpRequest, row: &'static Row, fields: Fields) -> HttpResponse {
+    fn answer(
+        &mut self,
+        peer: &Peer,
+        request: &HttpRequest,
+        row: &'static Row,
+        fields: Fields,
+    ) -> HttpResponse {
         let address = ScopeKey::Address(peer.address);
-        let mut response = None;
-        if let Err(denied) = charge(&mut self.exchange, row.costs, |name| fields.get(name), address) {
-            response = Some(self.face.refuse(&denied, &self.exchange));
-        }
+        let charged = charge(&mut self.exchange, row.costs, |name| fields.get(name), address);
+        let refusal = charged.err().map(|denied| self.face.refuse(&denied, &self.exchange));
         let call = Call { row, request, fields, peer, account: None.into() };
-        let mut response = response.unwrap_or_else(|| self.face.http(&call, &mut self.exchange));
+        let mut response = refusal.unwrap_or_else(|| self.face.http(&call, &mut self.exchange));
         let account = call.account.get().map(ScopeKey::Account);
         for pool in self.face.spec().pools {
             let Some(name) = pool.used_header.filter(|_| row.costs.iter().any(|cost| cost.pool == pool.name))
@@ -298,7 +301,11 @@ impl Venue {
     fn admit(&mut self, peer: &Peer, path: &str, query: &str) -> Result<SessionId, Box<HttpResponse>> {
         if self.sessions.len() >= SESSIONS {
             let headers = vec![("content-type".into(), "text/plain".to_owned())];
-            return Err(Box::new(HttpResponse { status: 503, headers, body: b"too many connections".to_vec() }));
+            return Err(Box::new(HttpResponse {
+                status: 503,
+                headers,
+                body: b"too many connections".to_vec(),
+            }));
         }
         let mut session = self.face.accept(path, query, peer, &mut self.exchange)?;
         let address = ScopeKey::Address(peer.address);
@@ -325,7 +332,9 @@ impl Venue {
     /// Takes in a text frame of a client.
     pub fn text(&mut self, now: Now, id: SessionId, text: &str) {
         self.advance(now);
-        let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else { return };
+        let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else {
+            return;
+        };
         let second = now.utc.millis().div_euclid(1_000);
         live.second = if live.second.0 == second { (second, live.second.1 + 1) } else { (second, 1) };
         let link = live.session.link;
@@ -388,7 +397,8 @@ impl Venue {
     /// Connections with frames due by now.
     #[must_use]
     pub fn ready(&self) -> Vec<SessionId> {
-        let due = |live: &&Live| live.queue.first_key_value().is_some_and(|((due, _), _)| *due <= self.now.mono);
+        let due =
+            |live: &&Live| live.queue.first_key_value().is_some_and(|((due, _), _)| *due <= self.now.mono);
         self.sessions.values().filter(due).map(|live| live.session.id).collect()
     }
 
@@ -399,12 +409,17 @@ impl Venue {
             let queued = live.queue.first_key_value().map(|((due, _), _)| *due);
             [Some(live.expires), live.next_ping, queued].into_iter().flatten().filter(|_| !live.frozen)
         });
-        let exchange = self.exchange.next_event().map(|at| {
+        let exchange = self.exchange.next_event_time().map(|at| {
             let wait = at.offset(-self.offset_ns).0.saturating_sub(self.now.utc.0);
             self.now.mono.after(Duration::from_nanos(u64::try_from(wait).unwrap_or(0)))
         });
         let tick = self.next_tick.filter(|_| !self.sessions.is_empty());
         sessions.chain(exchange).chain(tick).chain(self.shim.next_time()).min()
+    }
+
+    pub(crate) fn set_offset(&mut self, ms: i64) {
+        self.offset_ns = ms.saturating_mul(1_000_000);
+        self.exchange.advance(self.now.utc.offset(self.offset_ns));
     }
 
     fn remember(
@@ -430,7 +445,9 @@ impl Venue {
         }
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
-            let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else { continue };
+            let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else {
+                continue;
+            };
             let mut out = Outbox::default();
             for item in &news {
                 self.face.push(&mut live.session, item, &self.exchange, &mut out);
@@ -450,7 +467,9 @@ impl Venue {
         self.next_tick = Some(if next > self.now.mono { next } else { self.now.mono.after(period) });
         let ids: Vec<SessionId> = self.sessions.keys().copied().collect();
         for id in ids {
-            let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else { continue };
+            let Some(live) = self.sessions.get_mut(&id).filter(|live| !live.frozen && !live.ending) else {
+                continue;
+            };
             let mut out = Outbox::default();
             self.face.tick(&mut live.session, &self.exchange, &mut out);
             self.enqueue(id, out);
