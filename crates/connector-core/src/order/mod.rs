@@ -1,9 +1,14 @@
 //! Orders: their vocabulary, life cycle and tracker.
 
+mod cancelling;
+mod doubt;
 mod lifecycle;
 mod tracker;
+#[cfg(test)]
+mod tracker_tests;
 mod vocabulary;
 
+pub use cancelling::CancelStep;
 pub use lifecycle::TrackedOrder;
-pub use tracker::{Applied, CancelStep, Tracker, TrackerLimits, Want};
+pub use tracker::{Applied, Tracker, TrackerLimits, Want};
 pub use vocabulary::{NewOrder, OrderState, OrderType, Side, TimeInForce};

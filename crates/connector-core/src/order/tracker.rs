@@ -1,42 +1,40 @@
-//! All orders of one account.
+//! All orders of one account: finds the order a message is about, and keeps asking until every question is settled.
+//!
+//! Does no I/O and reads no clock: the engine calls it with what happened, sends what [`Tracker::wants`] returns, and wakes
+//! at [`Tracker::deadline`]. Orders that were not submitted or restored here are never tracked.
+//!
+//! Invariant: an order is in `open` until its terminal event was emitted; every order with an open question has a timer.
 
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::error::Error;
+use rust_decimal::Decimal;
+use smol_str::SmolStr;
+
+use super::cancelling::backoff;
+use super::lifecycle::Urgency;
+use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
-use crate::id::ClientOrderId;
-use crate::id::ExchangeOrderId;
-use crate::message::{Fill, Message, OrderReport};
-use crate::order::{NewOrder, TrackedOrder};
+use crate::id::{ClientOrderId, ExchangeOrderId};
+use crate::message::{Fill, Market, Message, OrderReport};
+use crate::order::{CancelStep, NewOrder, TrackedOrder};
 use crate::pair::Pair;
 use crate::time::{Mono, Now};
 
-/// What a request to cancel comes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CancelStep {
-    /// Send the cancel now.
-    Send,
-    /// Remembered: due as [`Want::CancelNow`] when the order is acknowledged or its outcome known.
-    WaitForAck,
-    /// A cancel is already under way; nothing to send.
-    InFlight,
-    /// The order has ended.
-    AlreadyDone,
-    /// No such order here.
-    Unknown,
-}
-
-/// Something the tracker asks the engine to do.
+/// Something the tracker asks the engine to do. Sorted by importance: cancels first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Want {
-    /// Send a cancel for this order. Answer with `cancel_accepted`, a report or `cancel_failed`.
+    /// Send a cancel for this order; it counts as sent. Answer with [`Tracker::cancel_accepted`], a report that tells
+    /// the order's end, or [`Tracker::cancel_failed`].
     CancelNow(ClientOrderId),
-    /// Ask the venue for this order's state. Answer with `apply` or `not_found`; say nothing on other errors.
+    /// Ask the venue for this order's state. Answer with [`Tracker::apply`] or [`Tracker::not_found`]; any other error
+    /// is no answer, and the want comes again.
     QueryOrder(ClientOrderId),
-    /// Fetch this order's fills. Answer with `apply` for each fill, then `fills_fetched`; say nothing on errors.
+    /// Fetch this order's fills. Answer with [`Tracker::apply`] for each, then [`Tracker::fills_fetched`].
     FetchFills(ClientOrderId),
-    /// List the open orders of this pair (or of all). Answer with `open_orders_snapshot`; say nothing on errors.
+    /// List the open orders of this pair (or of all pairs). Answer with [`Tracker::open_orders_snapshot`].
     OpenOrders(Pair),
 }
 
@@ -45,7 +43,7 @@ pub enum Want {
 pub enum Applied {
     /// It is about this order.
     Order(ClientOrderId),
-    /// It names no order we know yet, and is kept until it does or grows old.
+    /// It names no order known yet, and is kept until it does or grows old.
     Kept,
     /// It is about somebody else's order, or not about an order at all.
     Foreign,
@@ -54,13 +52,13 @@ pub enum Applied {
 /// Bounds of a tracker.
 #[derive(Clone, Copy, Debug)]
 pub struct TrackerLimits {
-    /// Most orders that are not terminal.
+    /// Most orders that have not ended.
     pub open: usize,
-    /// Most terminal orders kept for stragglers; the oldest go first.
+    /// Most ended orders kept for stragglers; the oldest go first.
     pub closed: usize,
-    /// How long terminal orders are kept.
+    /// How long ended orders are kept.
     pub closed_age: Duration,
-    /// Most messages kept while they match no order.
+    /// Most messages kept while they match no order; the oldest go first.
     pub unmatched: usize,
     /// How long they are kept.
     pub unmatched_age: Duration,
@@ -78,27 +76,78 @@ impl Default for TrackerLimits {
     }
 }
 
+/// Which of an order's two timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Lane {
+    Cancel,
+    Inquiry,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    due: Mono,
+    attempt: u32,
+    urgency: Urgency,
+}
+
+#[derive(Debug)]
+struct Slot {
+    order: TrackedOrder,
+    inquiry: Option<Timer>,
+    cancel_due: Option<Mono>,
+    /// How many of the order's exchange ids are in the index.
+    indexed: usize,
+    /// When a query was last handed out, until a not-found has used it.
+    queried: Option<Mono>,
+}
+
 /// All orders of one account.
+///
+/// **Shape**: lookups are O(log n); iteration is in the order of client order ids. Everything is bounded by
+/// [`TrackerLimits`].
 #[derive(Debug, Default)]
 pub struct Tracker {
+    limits: TrackerLimits,
+    venue: SmolStr,
+    orders: BTreeMap<ClientOrderId, Slot>,
+    by_exchange: BTreeMap<(Pair, ExchangeOrderId), ClientOrderId>,
+    open: BTreeSet<ClientOrderId>,
+    /// Open orders whose exchange id is not known: while there are any, unmatched messages may be theirs.
+    nameless: BTreeSet<ClientOrderId>,
+    closed: VecDeque<(Mono, ClientOrderId)>,
+    unmatched: VecDeque<(Mono, Message)>,
+    timers: BTreeSet<(Mono, Lane, ClientOrderId)>,
     events: Vec<Event>,
 }
 
-#[allow(
-    missing_docs,
-    unused_variables,
-    clippy::needless_pass_by_value,
-    clippy::unused_self,
-    reason = "API first"
-)]
 impl Tracker {
+    /// A tracker without orders.
     #[must_use]
     pub fn new(limits: TrackerLimits) -> Self {
-        Self::default()
+        Self { limits, ..Self::default() }
     }
+
+    /// Names the connector, for the errors in its events.
+    #[must_use]
+    pub fn named(mut self, venue: impl AsRef<str>) -> Self {
+        self.venue = SmolStr::new(venue);
+        self
+    }
+
+    /// Registers an order before it is sent. `order` holds the values as they will be sent: quantised.
+    ///
+    /// # Errors
+    /// `Usage`/`NotSent`: the id is taken, the amount is not positive, or too many orders are open. Nothing is
+    /// registered then.
     pub fn submit(&mut self, now: Now, id: ClientOrderId, order: NewOrder) -> Result<(), Error> {
-        Ok(())
+        self.insert(now, id, order)
     }
+
+    /// Registers an order of an earlier run from what was saved of it. Emits no event for what was told then, asks the
+    /// venue at once, and goes on from there: without exchange id and fills its outcome counts as unknown.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
     pub fn restore(
         &mut self,
         now: Now,
@@ -107,28 +156,146 @@ impl Tracker {
         exchange_ids: &[ExchangeOrderId],
         fills: &[Fill],
     ) -> Result<(), Error> {
+        let key = id.clone();
+        self.insert(now, id, order)?;
+        self.update(now, &key, |order, events| {
+            order.resume(exchange_ids, !exchange_ids.is_empty() || !fills.is_empty());
+            let told = events.len();
+            for fill in fills {
+                order.fill(now, fill, events);
+            }
+            // Fills were told in the earlier run; an end that follows from them was not.
+            let mut place = 0;
+            events.retain(|event| {
+                place += 1;
+                place <= told || !matches!(event, Event::OrderFilled(_) | Event::Problem { .. })
+            });
+        });
         Ok(())
     }
-    pub fn sent(&mut self, now: Now, id: &ClientOrderId) {}
-    pub fn acknowledged(&mut self, now: Now, id: &ClientOrderId, report: &OrderReport) {}
-    pub fn place_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {}
+
+    fn insert(&mut self, now: Now, id: ClientOrderId, order: NewOrder) -> Result<(), Error> {
+        let refusal = if self.orders.contains_key(&id) {
+            Some("the client order id is taken")
+        } else if order.amount <= Decimal::ZERO {
+            Some("the amount must be positive")
+        } else if self.open.len() >= self.limits.open {
+            Some("too many open orders")
+        } else {
+            None
+        };
+        if let Some(text) = refusal {
+            return Err(Error::usage("place order", text).about(id.as_str()).at(&self.venue));
+        }
+        self.evict(now);
+        let order = TrackedOrder::new(now, id.clone(), order);
+        let slot = Slot { order, inquiry: None, cancel_due: None, indexed: 0, queried: None };
+        self.open.insert(id.clone());
+        self.nameless.insert(id.clone());
+        self.orders.insert(id, slot);
+        Ok(())
+    }
+
+    /// The placement has been handed to the network: visibility counts from here.
+    pub fn sent(&mut self, now: Now, id: &ClientOrderId) {
+        self.update(now, id, |order, _| order.sent(now));
+    }
+
+    /// The venue accepted the placement. `report` may lack ids and state.
+    pub fn acknowledged(&mut self, now: Now, id: &ClientOrderId, report: &OrderReport) {
+        self.update(now, id, |order, events| order.acknowledged(now, report, events));
+    }
+
+    /// The placement failed. Only an effect of `NotSent` or `Rejected` can end the order.
+    pub fn place_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {
+        self.update(now, id, |order, events| order.place_failed(now, error, events));
+    }
+
+    /// Takes an order report or fill; other messages are not about orders.
     pub fn apply(&mut self, now: Now, message: &Message) -> Applied {
-        Applied::Foreign
+        let matched = match message {
+            Message::Order(report) => self.apply_report(now, report),
+            Message::Fill(fill) => self.apply_fill(now, fill),
+            _ => return Applied::Foreign,
+        };
+        if matched == Applied::Kept {
+            if self.unmatched.len() >= self.limits.unmatched {
+                self.unmatched.pop_front();
+            }
+            self.unmatched.push_back((now.mono, message.clone()));
+        }
+        matched
     }
-    pub fn apply_report(&mut self, now: Now, report: &OrderReport) -> Applied {
-        Applied::Foreign
+
+    fn apply_report(&mut self, now: Now, report: &OrderReport) -> Applied {
+        let (client, exchange) = (report.client_order_id.as_ref(), report.exchange_order_id.as_ref());
+        self.route(now, &report.market, client, exchange, |order, events| order.report(now, report, events))
     }
-    pub fn apply_fill(&mut self, now: Now, fill: &Fill) -> Applied {
-        Applied::Foreign
+
+    fn apply_fill(&mut self, now: Now, fill: &Fill) -> Applied {
+        let (client, exchange) = (fill.client_order_id.as_ref(), fill.exchange_order_id.as_ref());
+        self.route(now, &fill.market, client, exchange, |order, events| order.fill(now, fill, events))
     }
+
+    /// Finds the order by our id, else by the venue's, which is unique within a pair only.
+    fn route(
+        &mut self,
+        now: Now,
+        market: &Market,
+        client: Option<&ClientOrderId>,
+        exchange: Option<&ExchangeOrderId>,
+        change: impl FnOnce(&mut TrackedOrder, &mut Vec<Event>),
+    ) -> Applied {
+        let pair = market.pair();
+        let ours = |id: &&ClientOrderId| {
+            let slot = self.orders.get(*id);
+            slot.is_some_and(|slot| pair.is_none_or(|pair| *pair == slot.order.order().pair))
+        };
+        let by_exchange = || self.by_exchange.get(&(pair?.clone(), exchange?.clone()));
+        let Some(id) = client.filter(ours).or_else(by_exchange).cloned() else {
+            let hope = client.is_none() && exchange.is_some() && pair.is_some() && !self.nameless.is_empty();
+            return if hope { Applied::Kept } else { Applied::Foreign };
+        };
+        self.update(now, &id, change);
+        Applied::Order(id)
+    }
+
+    /// Somebody wants the order cancelled. At most one cancel of an order is under way at a time.
     pub fn cancel_requested(&mut self, now: Now, id: &ClientOrderId) -> CancelStep {
-        CancelStep::Unknown
+        let mut step = CancelStep::Unknown;
+        self.update(now, id, |order, _| step = order.cancel_requested(now));
+        step
     }
-    pub fn cancel_accepted(&mut self, now: Now, id: &ClientOrderId) {}
-    pub fn cancel_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {}
-    pub fn not_found(&mut self, now: Now, id: &ClientOrderId, visibility: Duration) {}
-    /// Every fill the venue had at `asked_at` (when the request was sent) has been applied.
-    pub fn fills_fetched(&mut self, now: Now, id: &ClientOrderId, asked_at: Mono) {}
+
+    /// The venue took the cancel, and did not say that the order has ended.
+    pub fn cancel_accepted(&mut self, now: Now, id: &ClientOrderId) {
+        self.update(now, id, |order, events| order.cancel_accepted(now, events));
+    }
+
+    /// The cancel failed. Never terminal, whatever the error: the order is queried where that could matter.
+    pub fn cancel_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {
+        self.update(now, id, |order, events| order.cancel_failed(now, error, events));
+    }
+
+    /// The venue explicitly does not know the order. `visibility` is how long after a placement its queries may still
+    /// lack the order: earlier answers do not count.
+    pub fn not_found(&mut self, now: Now, id: &ClientOrderId, visibility: Duration) {
+        let asked_at = self.orders.get_mut(id).and_then(|slot| slot.queried.take()).unwrap_or(now.mono);
+        self.update(now, id, |order, events| order.not_found(now, asked_at, visibility, events));
+    }
+
+    /// Every fill of the order that the venue had at `asked_at`, when the request was sent, has been applied.
+    pub fn fills_fetched(&mut self, now: Now, id: &ClientOrderId, asked_at: Mono) {
+        self.update(now, id, |order, events| order.fills_fetched(now, asked_at, events));
+    }
+
+    /// Asks for the order's state as soon as possible.
+    pub fn query(&mut self, now: Now, id: &ClientOrderId) {
+        self.update(now, id, |order, _| order.ask());
+    }
+
+    /// Takes the complete list of the account's open orders of `pair`, or of all pairs, as asked for at `as_of`. Our
+    /// orders that were sent before and are missing from it will be queried.
     pub fn open_orders_snapshot(
         &mut self,
         now: Now,
@@ -136,33 +303,228 @@ impl Tracker {
         reports: &[OrderReport],
         as_of: Mono,
     ) {
+        let mut listed = BTreeSet::new();
+        for report in reports {
+            if let Applied::Order(id) = self.apply(now, &Message::Order(report.clone())) {
+                listed.insert(id);
+            }
+        }
+        let missing: Vec<_> = self
+            .open_orders()
+            .filter(|order| pair.is_none_or(|pair| order.order().pair == *pair))
+            .map(|order| order.client_order_id().clone())
+            .filter(|id| !listed.contains(id))
+            .collect();
+        for id in missing {
+            self.update(now, &id, |order, events| order.absent(now, as_of, events));
+        }
     }
-    /// Ask for the order's state as soon as possible.
-    pub fn query(&mut self, now: Now, id: &ClientOrderId) {}
+
+    /// What is due now, the most important first. Each want handed out comes again, ever later up to 5 s, until it is
+    /// answered.
+    #[must_use]
     pub fn wants(&mut self, now: Now) -> Vec<Want> {
-        Vec::new()
+        self.evict(now);
+        let mut wants = Vec::new();
+        while let Some((due, _, _)) = self.timers.first()
+            && *due <= now.mono
+            && let Some((_, lane, id)) = self.timers.pop_first()
+        {
+            match lane {
+                Lane::Cancel => {
+                    if let Some(slot) = self.orders.get_mut(&id) {
+                        slot.cancel_due = None;
+                        slot.order.cancel_sent();
+                        wants.push(Want::CancelNow(id));
+                    }
+                }
+                Lane::Inquiry => self.inquire(now, id, &mut wants),
+            }
+        }
+        wants.sort_unstable();
+        wants.dedup();
+        wants
     }
+
+    fn inquire(&mut self, now: Now, id: ClientOrderId, wants: &mut Vec<Want>) {
+        let Some(slot) = self.orders.get_mut(&id) else { return };
+        let Some(timer) = slot.inquiry.take() else { return };
+        let Some(need) = slot.order.need(timer.attempt) else { return };
+        if need.open_orders {
+            wants.push(Want::OpenOrders(slot.order.order().pair.clone()));
+        }
+        if need.fills {
+            wants.push(Want::FetchFills(id.clone()));
+        }
+        if need.query {
+            slot.queried = Some(now.mono);
+            wants.push(Want::QueryOrder(id.clone()));
+        }
+        let base = if need.urgency == Urgency::Patient { 4 } else { 0 };
+        let due = now.mono.after(backoff(timer.attempt.saturating_add(base)));
+        slot.inquiry = Some(Timer { due, attempt: timer.attempt.saturating_add(1), urgency: need.urgency });
+        self.timers.insert((due, Lane::Inquiry, id));
+    }
+
+    /// When [`Self::wants`] has something next; `None` if nothing is open.
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
-        None
+        self.timers.first().map(|(due, _, _)| *due)
     }
+
+    /// The events since the last call, in their order.
     #[must_use]
     pub fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+        let mut events = std::mem::take(&mut self.events);
+        for event in &mut events {
+            let error = match event {
+                Event::OrderFailed(event) => &mut event.error,
+                Event::OrderUnknown(event) => &mut event.error,
+                Event::OrderCancelRefused(event) => &mut event.error,
+                Event::Problem { error, .. } => error,
+                _ => continue,
+            };
+            if error.venue.is_empty() {
+                Arc::make_mut(error).venue = self.venue.clone();
+            }
+        }
+        events
     }
+
+    /// The order with this id: open, or ended and not yet forgotten.
     #[must_use]
     pub fn get(&self, id: &ClientOrderId) -> Option<&TrackedOrder> {
-        None
+        self.orders.get(id).map(|slot| &slot.order)
     }
+
+    /// The order to which the venue gave this id, now or earlier.
     #[must_use]
     pub fn by_exchange_id(&self, pair: &Pair, id: &ExchangeOrderId) -> Option<&TrackedOrder> {
-        None
+        self.get(self.by_exchange.get(&(pair.clone(), id.clone()))?)
     }
+
+    /// Orders whose terminal event has not been emitted, by client order id.
     pub fn open_orders(&self) -> impl Iterator<Item = &TrackedOrder> {
-        std::iter::empty()
+        self.open.iter().filter_map(|id| self.get(id))
     }
+
+    /// Whether no order is open and nothing remains to be asked.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        true
+        self.open.is_empty() && self.timers.is_empty()
+    }
+
+    /// Changes one order and brings indices and timers in line with it.
+    fn update(
+        &mut self,
+        now: Now,
+        id: &ClientOrderId,
+        change: impl FnOnce(&mut TrackedOrder, &mut Vec<Event>),
+    ) {
+        let Some(slot) = self.orders.get_mut(id) else { return };
+        change(&mut slot.order, &mut self.events);
+        if slot.order.state().is_terminal() && self.open.remove(id) {
+            self.nameless.remove(id);
+            self.closed.push_back((now.mono, id.clone()));
+        }
+        self.schedule(now, id);
+        self.index(now, id);
+    }
+
+    fn schedule(&mut self, now: Now, id: &ClientOrderId) {
+        let Some(slot) = self.orders.get_mut(id) else { return };
+        let cancel_due = slot.order.cancel_due().map(|due| due.max(now.mono));
+        if slot.cancel_due.is_none() || cancel_due.is_none() {
+            if let Some(due) = slot.cancel_due {
+                self.timers.remove(&(due, Lane::Cancel, id.clone()));
+            }
+            slot.cancel_due = cancel_due;
+            if let Some(due) = cancel_due {
+                self.timers.insert((due, Lane::Cancel, id.clone()));
+            }
+        }
+        let attempt = slot.inquiry.map_or(0, |timer| timer.attempt);
+        let next = slot.order.need(attempt).map(|need| {
+            let wait = match need.urgency {
+                Urgency::Now => Duration::ZERO,
+                Urgency::Soon => Duration::from_millis(100),
+                Urgency::Patient => Duration::from_secs(1),
+            };
+            let fresh = Timer { due: now.mono.after(wait), attempt: 0, urgency: need.urgency };
+            // A timer that runs goes on, so that repeated news cannot push it off; only a graver question restarts it.
+            slot.inquiry.filter(|timer| timer.urgency >= need.urgency).unwrap_or(fresh)
+        });
+        if let Some(timer) = slot.inquiry {
+            self.timers.remove(&(timer.due, Lane::Inquiry, id.clone()));
+        }
+        if let Some(timer) = next {
+            self.timers.insert((timer.due, Lane::Inquiry, id.clone()));
+        }
+        slot.inquiry = next;
+    }
+
+    /// Enters newly learnt exchange ids, and applies the messages that were waiting for them.
+    fn index(&mut self, now: Now, id: &ClientOrderId) {
+        let Some(slot) = self.orders.get_mut(id) else { return };
+        let pair = slot.order.order().pair.clone();
+        let fresh: Vec<_> = slot.order.exchange_order_ids().iter().skip(slot.indexed).cloned().collect();
+        if fresh.is_empty() {
+            return;
+        }
+        slot.indexed = slot.indexed.saturating_add(fresh.len());
+        self.nameless.remove(id);
+        for exchange in fresh {
+            self.by_exchange.entry((pair.clone(), exchange.clone())).or_insert_with(|| id.clone());
+            let (ready, rest) = std::mem::take(&mut self.unmatched).into_iter().partition(|(_, message)| {
+                let (market, named) = match message {
+                    Message::Order(report) => (&report.market, &report.exchange_order_id),
+                    Message::Fill(fill) => (&fill.market, &fill.exchange_order_id),
+                    _ => return false,
+                };
+                market.pair() == Some(&pair) && named.as_ref() == Some(&exchange)
+            });
+            self.unmatched = rest;
+            let ready: VecDeque<(Mono, Message)> = ready;
+            for (_, message) in ready {
+                self.apply(now, &message);
+            }
+        }
+    }
+
+    /// Forgets what is too old or too much.
+    fn evict(&mut self, now: Now) {
+        while let Some((at, _)) = self.unmatched.front()
+            && now.mono.since(*at) >= self.limits.unmatched_age
+        {
+            self.unmatched.pop_front();
+        }
+        while let Some((at, _)) = self.closed.front()
+            && (self.closed.len() > self.limits.closed || now.mono.since(*at) >= self.limits.closed_age)
+            && let Some((_, id)) = self.closed.pop_front()
+        {
+            self.forget(now, &id);
+        }
+    }
+
+    fn forget(&mut self, now: Now, id: &ClientOrderId) {
+        let Some(slot) = self.orders.remove(id) else { return };
+        if let Some(timer) = slot.inquiry {
+            self.timers.remove(&(timer.due, Lane::Inquiry, id.clone()));
+        }
+        if let Some(due) = slot.cancel_due {
+            self.timers.remove(&(due, Lane::Cancel, id.clone()));
+        }
+        let pair = &slot.order.order().pair;
+        for exchange in slot.order.exchange_order_ids() {
+            let key = (pair.clone(), exchange.clone());
+            if self.by_exchange.get(&key) == Some(id) {
+                self.by_exchange.remove(&key);
+            }
+        }
+        if slot.order.wants_fills() {
+            let text = "ended long ago, and not all fills the venue counts were ever found";
+            let error = Error::new(Cause::Other, Effect::Unknown, "track order", text).about(id.as_str());
+            self.events.push(Event::problem(now.utc, error));
+        }
     }
 }
