@@ -1,5 +1,6 @@
 //! Core of the exchange connectors.
 
+pub mod book;
 pub mod dialect;
 pub mod error;
 pub mod event;
