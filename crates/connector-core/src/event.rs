@@ -405,3 +405,48 @@ impl Event {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Cause, Effect};
+
+    #[test]
+    fn reads_as_flat_json() {
+        let order = OrderInfo {
+            pair: "BTC-USDT".parse().unwrap(),
+            client_order_id: "c1".into(),
+            exchange_order_id: None,
+            side: Side::Buy,
+            order_type: OrderType::LimitMaker,
+            price: Some(Decimal::new(1_000, 1)),
+            amount: Decimal::new(10, 1),
+        };
+        let error = Arc::new(Error::new(Cause::WouldTake, Effect::Rejected, "place order", "no"));
+        let event = Event::OrderFailed(OrderFailed { time: UnixNanos(7), order, error });
+        let json = serde_json::to_value(&event).unwrap();
+        let expected = serde_json::json!({
+            "event": "order_failed",
+            "time_ns": 7,
+            "order": {
+                "pair": "BTC-USDT",
+                "client_order_id": "c1",
+                "side": "buy",
+                "type": "limit_maker",
+                "price": "100",
+                "amount": "1",
+            },
+            "error": {
+                "cause": "would_take",
+                "effect": "rejected",
+                "venue": "",
+                "operation": "place order",
+                "subject": null,
+                "code": null,
+                "message": "no",
+            },
+        });
+        assert_eq!(json, expected);
+        assert!(event.is_terminal() && event.order().is_some() && event.time() == UnixNanos(7));
+    }
+}

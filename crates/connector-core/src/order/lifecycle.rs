@@ -374,6 +374,10 @@ impl TrackedOrder {
             executed: self.executed,
             late,
         }));
+        if self.state == OrderState::Failed && self.fills.len() == 1 {
+            let text = "reported as failed, yet the venue has executed some of it".to_owned();
+            out.push(self.problem(now, Cause::Other, text));
+        }
         if self.executed.base > self.order.amount && !self.over_filled {
             self.over_filled = true;
             let text = format!(
