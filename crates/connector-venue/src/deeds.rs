@@ -64,7 +64,8 @@ impl Venue {
         }
     }
 
-    fn account(&self, account: Option<u32>) -> AccountId {
+    /// The account of this number, or the first one that has a key.
+    pub(crate) fn account(&self, account: Option<u32>) -> AccountId {
         let first = || self.exchange.keys().iter().map(|key| key.account).min();
         account.map(AccountId).or_else(first).unwrap_or(AccountId(0))
     }

@@ -3,7 +3,8 @@
 //! Whoever moves bytes (the loopback server, the in-memory wire) calls in with the time and carries out what comes back; time
 //! passes only through `now`. What the client sees of the venue's clock is `now` plus the offset a fault may have set.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use connector_core::dialect::{Row, Scope};
@@ -102,12 +103,12 @@ impl std::fmt::Debug for Venue {
 }
 
 impl Venue {
-    /// The venue of a face, as the face sets it up from this seed.
+    /// The venue of a face, as the face sets it up from this seed, with its clock at `start`.
     ///
     /// # Errors
     /// The face's setup makes no sense.
-    pub fn new(face: impl Face, seed: u64) -> Result<Self, SetupError> {
-        let setup = face.setup(seed);
+    pub fn new(face: impl Face, seed: u64, start: UnixNanos) -> Result<Self, SetupError> {
+        let setup = Setup { start, ..face.setup(seed) };
         Self::with_setup(Box::new(face), setup)
     }
 
@@ -158,6 +159,18 @@ impl Venue {
     /// The latest requests, frames and connections, oldest first.
     pub fn requests(&self) -> impl Iterator<Item = &Seen> {
         self.requests.iter()
+    }
+
+    /// The network addresses open connections come from, and the loopback address.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        let open = self.sessions.values().map(|live| live.session.peer.address);
+        open.chain([Peer::LOCAL.address]).collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Whether a connection is known.
+    #[must_use]
+    pub fn is_open(&self, id: SessionId) -> bool {
+        self.sessions.contains_key(&id)
     }
 
     /// The open connections.
