@@ -515,9 +515,10 @@ impl TrackedOrder {
 
     fn end(&mut self, now: Now, state: OrderState, report: &OrderReport) {
         let expected = match (report.filled_amount, state, self.order.order_type) {
-            (Some(filled), ..) => Some(filled),
+            // "Filled, zero" is a number left out, not an amount.
+            (Some(filled), state, _) if state != OrderState::Filled || !filled.is_zero() => Some(filled),
             // What a market order makes of its amount is the venue's business.
-            (None, OrderState::Filled, OrderType::Limit | OrderType::LimitMaker) => Some(self.order.amount),
+            (_, OrderState::Filled, OrderType::Limit | OrderType::LimitMaker) => Some(self.order.amount),
             _ => None,
         };
         let reason = report.reason.as_ref().map(SmolStr::new);
@@ -654,7 +655,7 @@ impl TrackedOrder {
 }
 
 /// How much a state tells: later states outrank earlier ones.
-const fn rank(state: OrderState) -> u8 {
+pub(super) const fn rank(state: OrderState) -> u8 {
     match state {
         OrderState::PendingCreate | OrderState::Unknown => 0,
         OrderState::Open => 1,

@@ -5,6 +5,8 @@ mod doubt;
 mod lifecycle;
 mod tracker;
 #[cfg(test)]
+mod tracker_properties;
+#[cfg(test)]
 mod tracker_tests;
 mod vocabulary;
 
