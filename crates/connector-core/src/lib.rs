@@ -1,6 +1,7 @@
 //! Core of the exchange connectors.
 
 pub mod book;
+pub mod client_id;
 pub mod dialect;
 pub mod error;
 pub mod event;
@@ -9,9 +10,11 @@ pub mod message;
 pub mod number;
 pub mod order;
 mod pair;
+pub mod rules;
 mod secret;
 pub mod throttle;
 pub mod time;
+pub mod time_sync;
 pub mod wire;
 
 pub use error::{Cause, Effect, Error};
