@@ -12,8 +12,10 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use connector_core::Pair;
 use connector_core::dialect::{Dialect, Spec, Symbols};
 use connector_core::message::Market;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::replay::{self, Replay};
 use crate::{decode, input};
 
 /// Commands about one connector.
@@ -30,6 +32,28 @@ enum Arguments {
     /// Decode raw venue payloads through the connector's real decoder, one JSON line per event
     #[command(override_usage = "cargo xtask decode <CONNECTOR> --as <public|user|rest:ROW> [OPTIONS] [FILE]")]
     Decode(DecodeArguments),
+    /// Play recorded raw streams through decoder, sequencing and book, and check the book against the venue's best prices
+    #[command(override_usage = "cargo xtask replay <CONNECTOR> [OPTIONS] <FILE>...")]
+    Replay(ReplayArguments),
+}
+
+#[derive(Args)]
+struct ReplayArguments {
+    /// Recordings, plain or gzip, played one after the other as one
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Only this pair; also tells what a recording without symbol map is about
+    #[arg(long)]
+    pair: Option<Pair>,
+    /// A captured `rules` payload that gives the symbol map
+    #[arg(long, value_name = "FILE")]
+    symbols: Option<PathBuf>,
+    /// Print every neutral event as a JSON line; the outcome goes to stderr
+    #[arg(long, conflicts_with = "json")]
+    events: bool,
+    /// One JSON document on stdout
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -91,6 +115,7 @@ fn perform<D: Dialect>(arguments: Arguments, out: &mut dyn Write) -> Result<(), 
     match arguments {
         Arguments::Describe { json } => describe(D::SPEC, json, out),
         Arguments::Decode(arguments) => decode_command::<D>(arguments, out),
+        Arguments::Replay(arguments) => replay_command::<D>(arguments, out),
     }
 }
 
@@ -198,6 +223,42 @@ fn decode_command<D: Dialect>(arguments: DecodeArguments, out: &mut dyn Write) -
     let payloads = given(input::read(arguments.file.as_deref()))?;
     let summary = decode::decode::<D>(&payloads, &context, out)?;
     if summary.errors > 0 { Err(Ended::Failed) } else { Ok(()) }
+}
+
+fn replay_command<D: Dialect>(arguments: ReplayArguments, out: &mut dyn Write) -> Result<(), Ended> {
+    let progress = progress_of_bytes();
+    let mut replay = Replay::new::<D>(symbols::<D>(arguments.symbols.as_deref())?, arguments.pair);
+    // All are opened before the first is played, so that a wrong name is told at once.
+    let opened: io::Result<Vec<_>> =
+        arguments.files.iter().map(|file| input::open(Some(file), &progress)).collect();
+    for mut recording in given(opened)? {
+        let events: Option<&mut dyn Write> = if arguments.events { Some(&mut *out) } else { None };
+        replay.play::<D>(&mut recording, events).map_err(replay_ended)?;
+    }
+    progress.finish_and_clear();
+    let outcome = replay.finish().map_err(replay_ended)?;
+    if arguments.json {
+        let document = serde_json::to_string_pretty(&outcome).map_err(io::Error::from)?;
+        writeln!(out, "{document}")?;
+    } else if arguments.events {
+        replay::write_table(&outcome, &mut io::stderr())?;
+    } else {
+        replay::write_table(&outcome, out)?;
+    }
+    if outcome.is_clean() { Ok(()) } else { Err(Ended::Failed) }
+}
+
+fn replay_ended(failure: replay::Failure) -> Ended {
+    match failure {
+        replay::Failure::Io(error) => Ended::Io(error),
+        wrong => Ended::Usage(wrong.to_string()),
+    }
+}
+
+/// A progress bar on stderr, drawn only if that is a terminal.
+fn progress_of_bytes() -> ProgressBar {
+    let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 /// The symbol map from a captured `rules` payload; empty without one.

@@ -5,12 +5,14 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
+use indicatif::ProgressBar;
 
-/// Opens `path`, or standard input for `None` and for `-`. Gzip is told by its first bytes, not by the name.
+/// Opens `path`, or standard input for `None` and for `-`, and tells `progress` the bytes read. Gzip is told by its first
+/// bytes, not by the name.
 ///
 /// # Errors
 /// The operating system's, with the path in the text.
-pub fn open(path: Option<&Path>) -> io::Result<Box<dyn BufRead>> {
+pub fn open(path: Option<&Path>, progress: &ProgressBar) -> io::Result<Box<dyn BufRead>> {
     let path = path.filter(|path| path.as_os_str() != "-");
     let name = |error: io::Error| {
         let shown = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
@@ -18,7 +20,11 @@ pub fn open(path: Option<&Path>) -> io::Result<Box<dyn BufRead>> {
     };
     let raw: Box<dyn Read> = match path {
         Some(path) if path.is_dir() => return Err(name(io::ErrorKind::IsADirectory.into())),
-        Some(path) => Box::new(File::open(path).map_err(name)?),
+        Some(path) => {
+            let file = File::open(path).map_err(name)?;
+            progress.inc_length(file.metadata().map_err(name)?.len());
+            Box::new(progress.wrap_read(file))
+        }
         None => Box::new(io::stdin()),
     };
     let mut reader = BufReader::with_capacity(1 << 16, raw);
@@ -34,7 +40,7 @@ pub fn open(path: Option<&Path>) -> io::Result<Box<dyn BufRead>> {
 /// As [`open`].
 pub fn read(path: Option<&Path>) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes)?;
+    open(path, &ProgressBar::hidden())?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -5,4 +5,5 @@
 pub mod command_line;
 pub mod decode;
 pub mod input;
+pub mod replay;
 pub mod report;

@@ -1,3 +1,9 @@
 //! This connector's runner for `cargo xtask`: hands the dialect to the commands, which are the same for every connector.
 
-fn main() {}
+use std::process::ExitCode;
+
+use spot_binance::SpotBinance;
+
+fn main() -> ExitCode {
+    connector_qa::command_line::run(SpotBinance)
+}
