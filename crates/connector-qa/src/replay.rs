@@ -253,6 +253,20 @@ fn is_symbol_of(symbol: &str, pair: &Pair) -> bool {
     letters.eq(pair.as_str().chars().filter(|c| c.is_alphanumeric()))
 }
 
+/// An owned book message as the decoder would have handed it out.
+fn borrowed(update: &BookUpdate, snapshot: bool) -> BookMessage<'_> {
+    BookMessage {
+        snapshot,
+        market: &update.market,
+        bids: &update.bids,
+        asks: &update.asks,
+        first_id: update.first_id,
+        last_id: update.last_id,
+        prev_id: update.prev_id,
+        time: update.time,
+    }
+}
+
 /// What follows the local time on a line.
 fn payload(line: &mut [u8]) -> Option<&mut [u8]> {
     let space = line.iter().position(|byte| *byte == b' ')?;
@@ -283,8 +297,8 @@ impl Stage {
     /// Takes a message that was kept for showing.
     fn take(&mut self, message: &Message) {
         match message {
-            Message::BookSnapshot(update) => self.book(update.as_message(true)),
-            Message::BookDiff(update) => self.book(update.as_message(false)),
+            Message::BookSnapshot(update) => self.book(borrowed(update, true)),
+            Message::BookDiff(update) => self.book(borrowed(update, false)),
             Message::BestPrice(best) => self.best_price(best.clone()),
             Message::Trade(trade) => self.trade(trade.clone()),
             other => self.message(other.clone()),
@@ -329,7 +343,7 @@ impl Stage {
     /// The first message that names a market tells what an earlier, nameless snapshot was about.
     fn name_early(&mut self, market: &Market) {
         if let Some(early) = self.early.take() {
-            self.apply(&BookMessage { market, ..early.as_message(true) });
+            self.apply(&BookMessage { market, ..borrowed(&early, true) });
         }
     }
 }
