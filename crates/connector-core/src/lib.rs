@@ -2,11 +2,14 @@
 
 pub mod book;
 pub mod client_id;
+mod connector;
 pub mod dialect;
+pub mod engine;
 pub mod error;
 pub mod event;
 mod id;
 pub mod message;
+mod net;
 pub mod number;
 pub mod order;
 mod pair;
@@ -17,6 +20,7 @@ pub mod time;
 pub mod time_sync;
 pub mod wire;
 
+pub use connector::{Builder, Connector, Events, Lagged};
 pub use error::{Cause, Effect, Error};
 pub use event::Event;
 pub use id::{ClientOrderId, ExchangeOrderId, TradeId};

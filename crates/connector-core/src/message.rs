@@ -109,6 +109,23 @@ pub struct BookUpdate {
     pub time: Option<UnixNanos>,
 }
 
+impl BookUpdate {
+    /// The same message, borrowed.
+    #[must_use]
+    pub fn as_message(&self, snapshot: bool) -> BookMessage<'_> {
+        BookMessage {
+            snapshot,
+            market: &self.market,
+            bids: &self.bids,
+            asks: &self.asks,
+            first_id: self.first_id,
+            last_id: self.last_id,
+            prev_id: self.prev_id,
+            time: self.time,
+        }
+    }
+}
+
 /// The best bid and ask, as the venue announces them. A side that is empty is absent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BestPrice {

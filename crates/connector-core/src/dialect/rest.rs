@@ -240,6 +240,12 @@ impl Draft {
             headers: Vec::new(),
         }
     }
+
+    /// The value of a query parameter, for costs that depend on it.
+    #[must_use]
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.query.get(name)
+    }
 }
 
 /// A response body to decode, with what the request knew.

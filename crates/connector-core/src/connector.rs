@@ -1,0 +1,427 @@
+//! What a user holds: a connector to one venue.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use rust_decimal::Decimal;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+use crate::dialect::{Dialect, Keyring, Spec};
+use crate::engine::{Balance, BookView, Config, Engine, Phase, Trading, Urls};
+use crate::error::{Cause, Effect, Error};
+use crate::event::Event;
+use crate::id::ClientOrderId;
+use crate::message::{BestPrice, FeeRates, TradingRule};
+use crate::net::Driver;
+use crate::order::{NewOrder, OrderType, Side, TrackedOrder};
+use crate::pair::{Asset, Pair};
+use crate::secret::Credentials;
+use crate::throttle::PoolUsage;
+use crate::time::Now;
+
+/// Builds a [`Connector`]. Everything but the dialect is optional.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder<D> {
+    dialect: PhantomData<D>,
+    domain: Option<String>,
+    urls: Option<Urls>,
+    credentials: Option<Credentials>,
+    pairs: Vec<Pair>,
+    order_id_prefix: String,
+    limit_share: u8,
+    book_depth: u32,
+    request_timeout: Duration,
+    connect_timeout: Duration,
+    event_capacity: usize,
+    instance: Option<u32>,
+}
+
+impl<D: Dialect> Builder<D> {
+    /// The domain to use, by name; the dialect's first by default.
+    pub fn domain(mut self, name: impl Into<String>) -> Self {
+        self.domain = Some(name.into());
+        self
+    }
+
+    /// Other addresses than the domain's, such as an embedded venue's.
+    pub fn urls(mut self, urls: Urls) -> Self {
+        self.urls = Some(urls);
+        self
+    }
+
+    /// Who trades. Without credentials the connector reads market data only.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Pairs whose books and trades are followed.
+    pub fn pairs(mut self, pairs: impl IntoIterator<Item = Pair>) -> Self {
+        self.pairs.extend(pairs);
+        self
+    }
+
+    /// Prefix of client order ids, such as a broker's.
+    pub fn order_id_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.order_id_prefix = prefix.into();
+        self
+    }
+
+    /// Per cent of the venue's limits this connector may use (1 to 100), where several share a key or an address.
+    pub fn limit_share(mut self, percent: u8) -> Self {
+        self.limit_share = percent;
+        self
+    }
+
+    /// Levels per side asked for in book snapshots; 1000 by default.
+    pub fn book_depth(mut self, levels: u32) -> Self {
+        self.book_depth = levels;
+        self
+    }
+
+    /// Longest wait for the answer to a request; 10 s by default.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// Longest wait in [`connect`](Self::connect) until everything is live; 30 s by default.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Events kept for a slow reader before it is told that it lagged; 16,384 by default.
+    pub fn event_capacity(mut self, events: usize) -> Self {
+        self.event_capacity = events.max(1);
+        self
+    }
+
+    /// A number that no other instance on the account uses, in place of one drawn from the clock and the process.
+    pub fn instance(mut self, instance: u32) -> Self {
+        self.instance = Some(instance);
+        self
+    }
+
+    /// The engine alone, for drivers other than the network: an in-memory venue, a replay.
+    ///
+    /// # Errors
+    /// [`Cause::Usage`] or [`Cause::Credentials`], nothing sent: domain or link unknown, malformed credentials, an
+    /// impossible prefix.
+    pub fn engine(&self, now: Now) -> Result<Engine<D>, Error> {
+        Engine::new(self.config().map_err(|error| error.at(D::SPEC.name))?, now)
+    }
+
+    /// Connects and waits until everything is live.
+    ///
+    /// # Errors
+    /// One clear error: malformed or refused credentials, a pair the venue does not list, an unreachable or wrong host; or
+    /// [`Cause::Timeout`], naming what is not live yet.
+    pub async fn connect(self) -> Result<Connector, Error> {
+        let config = self.config().map_err(|error| error.at(D::SPEC.name))?;
+        let rest_url = config.urls.rest.clone();
+        let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
+        let driver =
+            Driver::start(make, &rest_url, self.event_capacity).map_err(|error| error.at(D::SPEC.name))?;
+        let connector = Connector { inner: Arc::new(Inner { driver }) };
+        match tokio::time::timeout(self.connect_timeout, connector.ready()).await {
+            Ok(result) => result.map(|()| connector),
+            Err(_) => {
+                let missing = connector.inner.driver.read(|engine| engine.missing()).join(", ");
+                let text = format!("not live after {} s: {missing}", self.connect_timeout.as_secs());
+                Err(Error::new(Cause::Timeout, Effect::NotSent, "connect", text).at(D::SPEC.name))
+            }
+        }
+    }
+
+    fn config(&self) -> Result<Config, Error> {
+        let spec = D::SPEC;
+        let domain = spec.domain(self.domain.as_deref()).ok_or_else(|| {
+            let known: Vec<_> = spec.domains.iter().map(|domain| domain.name).collect();
+            Error::usage("domain", format!("is unknown; choose one of {}", known.join(", ")))
+                .about(self.domain.clone().unwrap_or_default())
+        })?;
+        let urls = self.urls.clone().unwrap_or_else(|| Urls::from(domain));
+        if let Some(link) = spec.links.iter().find(|link| urls.link(link.name).is_none()) {
+            return Err(Error::usage("urls", "no address is given for this link").about(link.name));
+        }
+        if !(1..=100).contains(&self.limit_share) {
+            return Err(Error::usage("limit_share", "must be 1 to 100 per cent"));
+        }
+        let keys = self.credentials.as_ref().map(|given| Keyring::new(given, spec.keys)).transpose()?;
+        Ok(Config {
+            urls,
+            keys,
+            pairs: self.pairs.clone(),
+            order_id_prefix: self.order_id_prefix.clone(),
+            instance: self.instance.unwrap_or_else(fresh_instance),
+            limit_share: self.limit_share,
+            book_depth: self.book_depth,
+            request_timeout: self.request_timeout,
+        })
+    }
+}
+
+/// A number that differs between processes and between starts.
+fn fresh_instance() -> u32 {
+    use std::hash::{BuildHasher, Hasher};
+    // The standard library's random hasher is seeded by the operating system.
+    let mut hasher = std::collections::hash_map::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    let [a, b, c, d, ..] = hasher.finish().to_ne_bytes();
+    u32::from_ne_bytes([a, b, c, d])
+}
+
+/// A live connection to one venue. Cheap to clone; all clones are the same connector, and the last one dropped ends it.
+///
+/// Calls that give orders return at once; what becomes of them comes as [`Event`]s. Calls that read answer from memory.
+#[derive(Clone)]
+pub struct Connector {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    driver: Arc<Driver>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.driver.stop();
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("name", &self.spec().name).finish_non_exhaustive()
+    }
+}
+
+impl Connector {
+    /// A builder for a venue's connector.
+    pub fn builder<D: Dialect>(_dialect: D) -> Builder<D> {
+        Builder {
+            dialect: PhantomData,
+            domain: None,
+            urls: None,
+            credentials: None,
+            pairs: Vec::new(),
+            order_id_prefix: String::new(),
+            limit_share: 100,
+            book_depth: 1000,
+            request_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(30),
+            event_capacity: 16_384,
+            instance: None,
+        }
+    }
+
+    fn driver(&self) -> &Arc<Driver> {
+        &self.inner.driver
+    }
+
+    /// Declared facts of the venue.
+    #[must_use]
+    pub fn spec(&self) -> &'static Spec {
+        self.driver().read(|engine| engine.spec())
+    }
+
+    /// Places an order. Returns its id at once; its outcome comes as events.
+    ///
+    /// # Errors
+    /// Nothing was sent: the order breaks a trading rule, exceeds the available balance, or the connector cannot trade.
+    pub fn place(&self, order: NewOrder) -> Result<ClientOrderId, Error> {
+        self.driver().turn(|engine, now| engine.place(now, order))
+    }
+
+    /// Buys `amount` of the pair's base asset. `price` is required unless it is a market order.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn buy(
+        &self,
+        pair: &Pair,
+        amount: Decimal,
+        order_type: OrderType,
+        price: Option<Decimal>,
+    ) -> Result<ClientOrderId, Error> {
+        self.place(NewOrder { price, order_type, ..NewOrder::market(pair.clone(), Side::Buy, amount) })
+    }
+
+    /// Sells `amount` of the pair's base asset. `price` is required unless it is a market order.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn sell(
+        &self,
+        pair: &Pair,
+        amount: Decimal,
+        order_type: OrderType,
+        price: Option<Decimal>,
+    ) -> Result<ClientOrderId, Error> {
+        self.place(NewOrder { price, order_type, ..NewOrder::market(pair.clone(), Side::Sell, amount) })
+    }
+
+    /// Cancels an order of this connector. Returns at once; the outcome comes as events. An order that is not acknowledged
+    /// yet is cancelled as soon as it is.
+    ///
+    /// # Errors
+    /// The id is not an order of this connector.
+    pub fn cancel(&self, id: &ClientOrderId) -> Result<(), Error> {
+        self.driver().turn(|engine, now| engine.cancel(now, id))
+    }
+
+    /// Cancels all open orders of this connector, and only those; answers which.
+    pub fn cancel_all(&self) -> Vec<ClientOrderId> {
+        self.driver().turn(|engine, now| engine.cancel_all(now))
+    }
+
+    /// An order of this connector, open or recently closed.
+    #[must_use]
+    pub fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder> {
+        self.driver().read(|engine| engine.order(id))
+    }
+
+    /// Open orders of this connector, oldest first, those of unknown outcome included.
+    #[must_use]
+    pub fn open_orders(&self) -> Vec<TrackedOrder> {
+        self.driver().read(|engine| engine.open_orders())
+    }
+
+    /// All balances.
+    #[must_use]
+    pub fn balances(&self) -> BTreeMap<Asset, Balance> {
+        self.driver().read(|engine| engine.balances())
+    }
+
+    /// The balance of an asset; zero if it is not held.
+    #[must_use]
+    pub fn balance(&self, asset: &Asset) -> Balance {
+        self.balances().get(asset).copied().unwrap_or_default()
+    }
+
+    /// The local order book to `depth` levels per side; `None` if the pair is not followed.
+    #[must_use]
+    pub fn order_book(&self, pair: &Pair, depth: usize) -> Option<BookView> {
+        self.driver().read(|engine| engine.book(pair, depth))
+    }
+
+    /// The venue's latest best-price message.
+    #[must_use]
+    pub fn best_price(&self, pair: &Pair) -> Option<BestPrice> {
+        self.driver().read(|engine| engine.best_price(pair))
+    }
+
+    /// The price of the latest public trade seen.
+    #[must_use]
+    pub fn last_price(&self, pair: &Pair) -> Option<Decimal> {
+        self.driver().read(|engine| engine.last_price(pair))
+    }
+
+    /// The trading rule of a pair.
+    #[must_use]
+    pub fn trading_rule(&self, pair: &Pair) -> Option<TradingRule> {
+        self.driver().read(|engine| engine.rule(pair))
+    }
+
+    /// All pairs that can be traded now, in order.
+    #[must_use]
+    pub fn trading_pairs(&self) -> Vec<Pair> {
+        self.driver().read(|engine| engine.pairs())
+    }
+
+    /// The account's fees on a followed pair, once known.
+    #[must_use]
+    pub fn fees(&self, pair: &Pair) -> Option<FeeRates> {
+        self.driver().read(|engine| engine.fees(pair))
+    }
+
+    /// Use of the venue's limits.
+    #[must_use]
+    pub fn limits(&self) -> Vec<PoolUsage> {
+        self.driver().turn(|engine, now| engine.limits(now))
+    }
+
+    /// Follows one more pair; its book is live after the next [`Event::BookLive`] of the pair.
+    ///
+    /// # Errors
+    /// The venue does not list it.
+    pub fn follow(&self, pair: &Pair) -> Result<(), Error> {
+        self.driver().turn(|engine, now| engine.follow(now, pair))
+    }
+
+    /// Whether everything is live.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.driver().read(|engine| engine.is_ready())
+    }
+
+    /// Waits until everything is live.
+    ///
+    /// # Errors
+    /// The connector has given up; the error says why.
+    pub async fn ready(&self) -> Result<(), Error> {
+        self.driver()
+            .wait_for(|engine| match engine.phase() {
+                Phase::Failed(error) => Some(Err(error.clone())),
+                _ => engine.is_ready().then_some(Ok(())),
+            })
+            .await
+    }
+
+    /// All events from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        Events(BroadcastStream::new(self.driver().subscribe()))
+    }
+
+    /// Cancels all own open orders and waits until the venue has confirmed, at most `patience`; then closes everything.
+    ///
+    /// # Errors
+    /// [`Cause::Timeout`], naming the orders that may still be open.
+    pub async fn stop(self, patience: Duration) -> Result<(), Error> {
+        self.cancel_all();
+        let none_left = self.driver().wait_for(|engine| engine.open_orders().is_empty().then_some(()));
+        let result = tokio::time::timeout(patience, none_left).await;
+        self.driver().stop();
+        result.map_err(|_| {
+            let left: Vec<_> =
+                self.open_orders().iter().map(|order| order.client_order_id().to_string()).collect();
+            let text = format!("these orders may still be open: {}", left.join(", "));
+            Error::new(Cause::Timeout, Effect::Unknown, "stop", text).at(self.spec().name)
+        })
+    }
+}
+
+/// The reader was too slow: this many events were dropped for it. State is best read afresh from the connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the reader lagged: {0} events were dropped for it")]
+pub struct Lagged(pub u64);
+
+/// A stream of events, bounded: a reader that is too slow gets [`Lagged`] in place of what it missed, and then goes on.
+#[derive(Debug)]
+pub struct Events(BroadcastStream<Event>);
+
+impl Events {
+    /// The next event; `None` once the connector has ended.
+    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<Event, Lagged>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(context).map(|item| {
+            item.map(|result| result.map_err(|BroadcastStreamRecvError::Lagged(missed)| Lagged(missed)))
+        })
+    }
+}

@@ -1,0 +1,448 @@
+//! Stream connections: opening, logging in, subscribing, watching, and opening again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use smol_str::SmolStr;
+
+use super::requests::Job;
+use super::{Engine, Timer};
+use crate::dialect::{Channel, Dialect, LinkRole, LinkSpec, Login};
+use crate::error::{Cause, Effect, Error};
+use crate::event::{Event, LinkState};
+use crate::message::{Message, Refusal, Session, SessionKind};
+use crate::pair::Pair;
+use crate::time::{Mono, Now};
+use crate::wire::{Action, LinkId};
+
+/// Where a link stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No connection; opening waits for the limits or for the backoff.
+    Down,
+    /// Opening.
+    Connecting,
+    /// Open; the login waits for the limits or for its answer.
+    LoggingIn,
+    /// Open and, where needed, logged in: subscriptions by request id, not yet confirmed.
+    Subscribing(BTreeMap<u64, Vec<Pair>>),
+    /// Private and open, reading what may have been missed.
+    Recovering,
+    /// At work.
+    Live,
+}
+
+/// One stream connection and everything it is to carry.
+pub(super) struct Link {
+    spec: &'static LinkSpec,
+    url: String,
+    pairs: Vec<Pair>,
+    id: Option<LinkId>,
+    stage: Stage,
+    /// When the stage, or the connection's life, must end.
+    deadline: Option<Mono>,
+    heard: Mono,
+    opened: Mono,
+    attempts: u32,
+    login_attempts: u32,
+}
+
+impl Link {
+    pub(super) fn is_live(&self) -> bool {
+        self.stage == Stage::Live
+    }
+
+    /// What it is and where it stands, for people.
+    pub(super) fn describe(&self) -> String {
+        let stage = match &self.stage {
+            Stage::Down => "down",
+            Stage::Connecting => "connecting",
+            Stage::LoggingIn => "logging in",
+            Stage::Subscribing(_) => "subscribing",
+            Stage::Recovering => "recovering",
+            Stage::Live => "live",
+        };
+        format!("link {} ({stage})", self.spec.name)
+    }
+
+    const fn state(&self) -> LinkState {
+        match self.stage {
+            Stage::Down => LinkState::Down,
+            Stage::Connecting => LinkState::Connecting,
+            Stage::LoggingIn | Stage::Subscribing(_) | Stage::Recovering => LinkState::Syncing,
+            Stage::Live => LinkState::Live,
+        }
+    }
+}
+
+/// Longest wait for a connection to open.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the answer to a login or a subscription.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Subscriptions asked for in one frame.
+const PER_FRAME: usize = 300;
+/// A connection that lived this long has shown that the venue is well: the next attempt starts over.
+const PROVEN: Duration = Duration::from_secs(60);
+/// The channels followed for every pair.
+const CHANNELS: [Channel; 3] = [Channel::Book, Channel::Trades, Channel::BestPrice];
+
+impl<D: Dialect> Engine<D> {
+    pub(super) fn link_spec(&self, index: usize) -> Option<&'static LinkSpec> {
+        self.links.get(index).map(|link| link.spec)
+    }
+
+    /// Spreads the pairs over as many links as the venue's bound on subscriptions asks for, keeping those in place.
+    pub(super) fn plan_links(&mut self) {
+        for spec in D::SPEC.links {
+            let url = self.config.urls.link(spec.name).unwrap_or_default().to_owned();
+            let new = |pairs| Link {
+                spec,
+                url: url.clone(),
+                pairs,
+                id: None,
+                stage: Stage::Down,
+                deadline: None,
+                heard: Mono(0),
+                opened: Mono(0),
+                attempts: 0,
+                login_attempts: 0,
+            };
+            match spec.role {
+                LinkRole::User => {
+                    if self.trades() && !self.links.iter().any(|link| link.spec.name == spec.name) {
+                        self.links.push(new(Vec::new()));
+                    }
+                }
+                LinkRole::Public => {
+                    let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
+                    for pair in self.feeds.keys() {
+                        if self.links.iter().any(|link| link.pairs.contains(pair)) {
+                            continue;
+                        }
+                        let free = self
+                            .links
+                            .iter_mut()
+                            .find(|link| link.spec.name == spec.name && link.pairs.len() < room);
+                        match free {
+                            Some(link) => link.pairs.push(pair.clone()),
+                            None => self.links.push(new(vec![pair.clone()])),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Opens a link as soon as the limits allow.
+    pub(super) fn connect(&mut self, now: Now, index: usize) {
+        self.request(now, Job::Connect(index));
+    }
+
+    pub(super) fn open_link(&mut self, now: Now, index: usize) {
+        let id = LinkId(self.next_link);
+        let Some(link) = self.links.get_mut(index) else { return };
+        if link.stage != Stage::Down {
+            return;
+        }
+        self.next_link += 1;
+        link.id = Some(id);
+        link.deadline = None;
+        let url = link.url.clone();
+        self.set_stage(now, index, Stage::Connecting, None);
+        self.actions.push_back(Action::Connect { link: id, url, timeout: OPEN_TIMEOUT });
+    }
+
+    fn set_stage(&mut self, now: Now, index: usize, stage: Stage, reason: Option<&str>) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        let before = link.state();
+        link.stage = stage;
+        let after = link.state();
+        if before != after {
+            tracing::info!(venue = D::SPEC.name, link = link.spec.name, state = ?after, reason, "link changed");
+            let event = Event::LinkChanged {
+                time: now.utc,
+                link: SmolStr::new_static(link.spec.name),
+                channel: None,
+                pair: None,
+                state: after,
+                reason: reason.map(SmolStr::new),
+            };
+            self.emit(event);
+        }
+    }
+
+    fn find(&self, id: LinkId) -> Option<usize> {
+        self.links.iter().position(|link| link.id == Some(id))
+    }
+
+    pub(super) fn on_opened(&mut self, now: Now, id: LinkId) {
+        let Some(index) = self.find(id) else { return };
+        let Some(link) = self.links.get_mut(index) else { return };
+        link.opened = now.mono;
+        link.heard = now.mono;
+        let spec = link.spec;
+        match (spec.role, spec.login) {
+            (_, Login::Frame) => {
+                self.set_stage(now, index, Stage::LoggingIn, None);
+                self.request(now, Job::Login(index));
+            }
+            (LinkRole::Public, Login::None) => {
+                let pairs = self.links.get(index).map(|link| link.pairs.clone()).unwrap_or_default();
+                self.set_stage(now, index, Stage::Subscribing(BTreeMap::new()), None);
+                self.subscribe(now, index, &pairs);
+            }
+            (LinkRole::User, Login::None) => self.recover(now, index),
+        }
+    }
+
+    pub(super) fn send_login(&mut self, now: Now, index: usize) {
+        let Some(id) = self.links.get(index).and_then(|link| link.id) else { return };
+        let stamp = self.stamp(now);
+        let request = self.next_frame_id();
+        let login = match &self.config.keys {
+            Some(keys) => D::login(keys, stamp, request),
+            None => return,
+        };
+        match login {
+            Ok(text) => {
+                if let Some(link) = self.links.get_mut(index) {
+                    link.deadline = Some(now.mono.after(ANSWER_TIMEOUT));
+                }
+                self.actions.push_back(Action::Send { link: id, text });
+            }
+            Err(error) => self.fail(now, error),
+        }
+    }
+
+    fn next_frame_id(&mut self) -> u64 {
+        self.next_timer += 1;
+        self.next_timer
+    }
+
+    fn subscribe(&mut self, now: Now, index: usize, pairs: &[Pair]) {
+        let Some(id) = self.links.get(index).and_then(|link| link.id) else { return };
+        for group in pairs.chunks(PER_FRAME / CHANNELS.len()) {
+            let channels: Vec<(Channel, SmolStr)> = group
+                .iter()
+                .filter_map(|pair| self.symbols.symbol(pair))
+                .flat_map(|symbol| CHANNELS.map(|channel| (channel, symbol.clone())))
+                .filter(|(channel, _)| D::SPEC.channels.iter().any(|spec| spec.channel == *channel))
+                .collect();
+            let request = self.next_frame_id();
+            let text = D::subscribe(true, &channels, request);
+            self.actions.push_back(Action::Send { link: id, text });
+            if let Some(link) = self.links.get_mut(index) {
+                link.deadline = Some(now.mono.after(ANSWER_TIMEOUT));
+                match &mut link.stage {
+                    Stage::Subscribing(pending) => {
+                        pending.insert(request, group.to_vec());
+                    }
+                    _ => link.stage = Stage::Subscribing(BTreeMap::from([(request, group.to_vec())])),
+                }
+            }
+        }
+        if pairs.is_empty() {
+            self.go_live(now, index);
+        }
+    }
+
+    /// Subscribes a pair that was planned onto a link, opening the link if it is new.
+    pub(super) fn subscribe_new(&mut self, now: Now, pair: &Pair) {
+        let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) else { return };
+        match self.links.get(index).map(|link| &link.stage) {
+            Some(Stage::Live | Stage::Subscribing(_)) => {
+                self.subscribe(now, index, std::slice::from_ref(pair))
+            }
+            Some(Stage::Down) => self.connect(now, index),
+            _ => {}
+        }
+    }
+
+    fn go_live(&mut self, now: Now, index: usize) {
+        if let Some(link) = self.links.get_mut(index) {
+            // Leave before the venue cuts: a planned reconnect at a moment of our own.
+            let life = link.spec.lifetime.mul_f64(0.98);
+            link.deadline = Some(link.opened.after(life));
+            link.login_attempts = 0;
+        }
+        self.set_stage(now, index, Stage::Live, None);
+    }
+
+    pub(super) fn on_alive(&mut self, now: Now, id: LinkId) {
+        if let Some(link) = self.find(id).and_then(|index| self.links.get_mut(index)) {
+            link.heard = now.mono;
+        }
+    }
+
+    pub(super) fn on_frame(&mut self, now: Now, id: LinkId, bytes: &mut [u8]) {
+        // What an old connection still delivers is not the new one's.
+        let Some(index) = self.find(id) else { return };
+        let Some(link) = self.links.get_mut(index) else { return };
+        link.heard = now.mono;
+        let role = link.spec.role;
+        let (cold, result) = self.decode_frame(now, role, bytes);
+        for message in cold {
+            self.on_message(now, index, message);
+        }
+        if let Err(error) = result {
+            let key = format!("frame:{}:{}", error.what, error.why);
+            let problem = Error::new(Cause::Malformed, Effect::Unknown, error.what, error.why);
+            self.report(now, &key, problem);
+        }
+    }
+
+    fn on_message(&mut self, now: Now, index: usize, message: Message) {
+        match message {
+            Message::Session(session) => self.on_session(now, index, &session),
+            Message::Refusal(refusal) => self.on_refusal(now, index, refusal),
+            message => self.apply_account(now, message),
+        }
+    }
+
+    fn on_session(&mut self, now: Now, index: usize, session: &Session) {
+        match session.kind {
+            SessionKind::Login => self.recover(now, index),
+            SessionKind::Subscribed => {
+                let confirmed = self.links.get_mut(index).and_then(|link| match &mut link.stage {
+                    Stage::Subscribing(pending) => session.id.and_then(|id| pending.remove(&id)),
+                    _ => None,
+                });
+                for pair in confirmed.unwrap_or_default() {
+                    self.feed_subscribed(now, &pair);
+                }
+                if self.links.get(index).is_some_and(|link| link.stage == Stage::Subscribing(BTreeMap::new()))
+                {
+                    self.go_live(now, index);
+                }
+            }
+            SessionKind::Expired => self.drop_link(now, index, "the venue ended the session"),
+            SessionKind::Closing => self.drop_link(now, index, "the venue announced that it will close"),
+            _ => {}
+        }
+    }
+
+    fn on_refusal(&mut self, now: Now, index: usize, refusal: Refusal) {
+        let error = Error {
+            code: refusal.code,
+            ..Error::new(refusal.cause, refusal.effect, "stream", refusal.message)
+        };
+        if self.links.get(index).is_some_and(|link| link.stage == Stage::LoggingIn) {
+            return self.login_failed(now, index, error);
+        }
+        let text = error.to_string();
+        self.report(now, &format!("stream:{text}"), error);
+        if self.links.get(index).is_some_and(|link| matches!(link.stage, Stage::Subscribing(_))) {
+            self.drop_link(now, index, &text);
+        }
+    }
+
+    /// A login that credentials cannot pass ends the connector; any other is tried again on a new connection.
+    pub(super) fn login_failed(&mut self, now: Now, index: usize, error: Error) {
+        if matches!(error.cause, Cause::Credentials | Cause::Signature | Cause::Permission) {
+            return self.fail(now, error.about("user stream"));
+        }
+        if error.cause == Cause::Timestamp {
+            self.clock.demand();
+            self.request(now, Job::ServerTime);
+        }
+        if let Some(link) = self.links.get_mut(index) {
+            link.login_attempts += 1;
+        }
+        self.drop_link(now, index, &error.to_string());
+    }
+
+    /// Private and open. Before it counts as live, everything it may have missed is read.
+    fn recover(&mut self, now: Now, index: usize) {
+        if let Some(link) = self.links.get_mut(index) {
+            link.deadline = Some(now.mono.after(Duration::from_secs(60)));
+        }
+        self.set_stage(now, index, Stage::Recovering, None);
+        self.recovery = vec![Job::Balances];
+        if !self.tracker.is_idle() {
+            self.recovery.push(Job::OpenOrders(None));
+        }
+        for job in self.recovery.clone() {
+            self.request(now, job);
+        }
+    }
+
+    /// A job of a recovery may have ended it.
+    pub(super) fn recovered(&mut self, now: Now, job: &Job) {
+        self.recovery.retain(|open| open != job);
+        let Some(index) = self.links.iter().position(|link| link.stage == Stage::Recovering) else { return };
+        self.serve_orders(now);
+        if self.recovery.is_empty() && !self.requests.reads_orders() {
+            self.go_live(now, index);
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, now: Now, id: LinkId, reason: &str) {
+        if let Some(index) = self.find(id) {
+            self.link_lost(now, index, reason);
+        }
+    }
+
+    /// Gives a connection up before it ends by itself.
+    fn drop_link(&mut self, now: Now, index: usize, reason: &str) {
+        if let Some(id) = self.links.get(index).and_then(|link| link.id) {
+            self.actions.push_back(Action::Close { link: id });
+        }
+        self.link_lost(now, index, reason);
+    }
+
+    pub(super) fn link_lost(&mut self, now: Now, index: usize, reason: &str) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        let lived = link.opened > Mono(0) && now.mono.since(link.opened) >= PROVEN;
+        link.attempts = if lived { 0 } else { link.attempts + 1 };
+        link.id = None;
+        link.deadline = None;
+        link.opened = Mono(0);
+        let attempt = link.attempts.saturating_sub(1);
+        let pairs = link.pairs.clone();
+        let name = link.spec.name;
+        self.set_stage(now, index, Stage::Down, Some(reason));
+        self.feeds_cut(now, &pairs, reason);
+        if attempt >= 3 {
+            let problem = Error::new(Cause::Network, Effect::NotSent, "stream", reason).about(name);
+            self.report(now, &format!("link:{name}:{reason}"), problem);
+        }
+        let wait = self.backoff(Duration::from_millis(100), Duration::from_secs(30), attempt);
+        self.set_timer(now.mono.after(wait), Timer::Reconnect(index));
+    }
+
+    /// Ends what has waited or been silent for too long.
+    pub(super) fn watch_links(&mut self, now: Now) {
+        for index in 0..self.links.len() {
+            let Some(link) = self.links.get(index) else { continue };
+            let due = link.deadline.is_some_and(|at| at <= now.mono);
+            let silent = link.opened > Mono(0) && now.mono >= link.heard.after(link.spec.max_silence * 2);
+            let reason = match (&link.stage, due, silent) {
+                (Stage::Down | Stage::Connecting, _, _) | (_, false, false) => continue,
+                (_, _, true) => "nothing was heard from the venue",
+                (Stage::Live, _, _) => "planned renewal before the venue's own limit",
+                (Stage::LoggingIn, _, _) => "the login was not answered",
+                (Stage::Subscribing(_), _, _) => "a subscription was not confirmed",
+                (Stage::Recovering, _, _) => "what was missed could not be read in time",
+            };
+            self.drop_link(now, index, reason);
+        }
+    }
+
+    pub(super) fn links_deadline(&self) -> Option<Mono> {
+        self.links
+            .iter()
+            .filter(|link| link.opened > Mono(0))
+            .flat_map(|link| [link.deadline, Some(link.heard.after(link.spec.max_silence * 2))])
+            .flatten()
+            .min()
+    }
+
+    pub(super) fn close_all_links(&mut self) {
+        for link in &mut self.links {
+            if let Some(link_id) = link.id.take() {
+                self.actions.push_back(Action::Close { link: link_id });
+            }
+            link.stage = Stage::Down;
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Market data: rules, books, best prices and trades.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rust_decimal::Decimal;
+use smol_str::SmolStr;
+
+use super::requests::Job;
+use super::{Engine, Scratch, unknown_pair};
+use crate::book::{Book, BookSync, Gap, Step};
+use crate::dialect::{BookRule, DecodeError, Dialect, Frame, LinkRole};
+use crate::error::{Cause, Effect, Error};
+use crate::event::Event;
+use crate::message::{BestPrice, BookMessage, Level, Market, Message, Sink, Trade, TradingRule};
+use crate::pair::Pair;
+use crate::time::{Mono, Now};
+
+/// Whether a book can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedState {
+    /// Proven equal to the venue's at [`BookView::last_id`].
+    Live,
+    /// Being joined to a snapshot, or cut off: what it shows may be old.
+    Stale,
+}
+
+/// A copy of a book's best levels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookView {
+    /// The pair.
+    pub pair: Pair,
+    /// Whether it can be trusted. A book that is not live is empty.
+    pub state: FeedState,
+    /// The venue's update id it stands at.
+    pub last_id: Option<u64>,
+    /// Bids, best first.
+    pub bids: Vec<Level>,
+    /// Asks, best first.
+    pub asks: Vec<Level>,
+}
+
+/// What is followed of one pair.
+pub(super) struct Feed {
+    pair: Pair,
+    sync: BookSync,
+    subscribed: bool,
+    best: Option<BestPrice>,
+    last_price: Option<Decimal>,
+    pub(super) heard: Mono,
+}
+
+impl Feed {
+    fn new(pair: Pair, rule: BookRule) -> Self {
+        Self {
+            pair,
+            sync: BookSync::new(rule),
+            subscribed: false,
+            best: None,
+            last_price: None,
+            heard: Mono(0),
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.book().is_some()
+    }
+
+    /// The book, while it is proven.
+    fn book(&self) -> Option<&Book> {
+        self.sync.book().filter(|_| self.subscribed)
+    }
+
+    pub(super) fn view(&self, depth: usize) -> BookView {
+        let book = self.book();
+        let (bids, asks) = book.map(|book| book.to_levels(depth)).unwrap_or_default();
+        BookView {
+            pair: self.pair.clone(),
+            state: if book.is_some() { FeedState::Live } else { FeedState::Stale },
+            last_id: book.and_then(Book::last_id),
+            bids,
+            asks,
+        }
+    }
+
+    pub(super) fn best_bid(&self) -> Option<Decimal> {
+        self.book()?.best_bid().map(|level| level.price)
+    }
+
+    pub(super) fn best_ask(&self) -> Option<Decimal> {
+        self.book()?.best_ask().map(|level| level.price)
+    }
+
+    pub(super) const fn best_price(&self) -> Option<&BestPrice> {
+        self.best.as_ref()
+    }
+
+    pub(super) const fn last_price(&self) -> Option<Decimal> {
+        self.last_price
+    }
+}
+
+/// Takes decoded frames straight into the feeds; what is not market data is set aside.
+struct Intake<'a> {
+    now: Now,
+    feeds: &'a mut BTreeMap<Pair, Feed>,
+    events: &'a mut VecDeque<Event>,
+    cold: &'a mut Vec<Message>,
+    /// Pairs whose book needs a snapshot.
+    stale: &'a mut Vec<Pair>,
+}
+
+impl Intake<'_> {
+    fn feed(&mut self, market: &Market) -> Option<&mut Feed> {
+        let feed = self.feeds.get_mut(market.pair()?)?;
+        feed.heard = self.now.mono;
+        Some(feed)
+    }
+
+    fn after(&mut self, pair: &Pair, was_live: bool, step: Step) {
+        let Some(feed) = self.feeds.get(pair) else { return };
+        let live = feed.is_live();
+        let time = self.now.utc;
+        if live && !was_live {
+            self.events.push_back(Event::BookLive { time, pair: pair.clone() });
+        }
+        if was_live && !live {
+            let reason = SmolStr::new_static(reason(step));
+            self.events.push_back(Event::BookStale { time, pair: pair.clone(), reason });
+        }
+        if feed.subscribed && matches!(step, Step::Gap(_) | Step::TooOld) {
+            self.stale.push(pair.clone());
+        }
+    }
+}
+
+/// Why a book went stale, for people.
+const fn reason(step: Step) -> &'static str {
+    match step {
+        Step::Gap(Gap::Missing) => "a message is missing",
+        Step::Gap(Gap::Crossed) => "the book crossed",
+        Step::Gap(Gap::NoId) => "a message lacks its ids",
+        Step::Gap(Gap::BadLevel) => "a level cannot be held",
+        Step::TooOld => "the snapshot is too old",
+        _ => "resynchronising",
+    }
+}
+
+impl Sink for Intake<'_> {
+    fn book(&mut self, message: BookMessage<'_>) {
+        let Some(feed) = self.feed(message.market) else { return };
+        let was_live = feed.is_live();
+        let step = feed.sync.apply(&message);
+        // The steady state: nothing changes but the levels.
+        if was_live && step == Step::Applied {
+            return;
+        }
+        if let Some(pair) = message.market.pair() {
+            self.after(pair, was_live, step);
+        }
+    }
+
+    fn best_price(&mut self, message: BestPrice) {
+        let time = self.now.utc;
+        if let Some(feed) = self.feed(&message.market) {
+            let pair = feed.pair.clone();
+            feed.best = Some(message.clone());
+            self.events.push_back(Event::BestPriceChanged { time, pair, best: message });
+        }
+    }
+
+    fn trade(&mut self, message: Trade) {
+        let time = self.now.utc;
+        if let Some(feed) = self.feed(&message.market) {
+            feed.last_price = Some(message.price);
+            let pair = feed.pair.clone();
+            self.events.push_back(Event::Traded { time, pair, trade: message });
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        self.cold.push(message);
+    }
+}
+
+impl<D: Dialect> Engine<D> {
+    /// Decodes a frame and applies what is market data; answers with the rest.
+    pub(super) fn decode_frame(
+        &mut self,
+        now: Now,
+        role: LinkRole,
+        bytes: &mut [u8],
+    ) -> (Vec<Message>, Result<(), DecodeError>) {
+        let Scratch { bids, asks, cold, stale } = &mut self.scratch;
+        bids.clear();
+        asks.clear();
+        let mut intake = Intake { now, feeds: &mut self.feeds, events: &mut self.events, cold, stale };
+        let result = D::frame(Frame { role, bytes, symbols: &self.symbols, bids, asks }, &mut intake);
+        let cold = std::mem::take(&mut self.scratch.cold);
+        for pair in std::mem::take(&mut self.scratch.stale) {
+            self.want_snapshot(now, &pair);
+        }
+        (cold, result)
+    }
+
+    fn want_snapshot(&mut self, now: Now, pair: &Pair) {
+        if D::SPEC.book != BookRule::SnapshotOnly {
+            self.request(now, Job::Book(pair.clone()));
+        }
+    }
+
+    pub(super) fn take_snapshot(&mut self, now: Now, pair: &Pair, messages: &[Message]) {
+        let mut stale = Vec::new();
+        let mut intake = Intake {
+            now,
+            feeds: &mut self.feeds,
+            events: &mut self.events,
+            cold: &mut Vec::new(),
+            stale: &mut stale,
+        };
+        for message in messages {
+            if let Message::BookSnapshot(update) = message {
+                intake.book(update.as_message(true));
+            }
+        }
+        if !stale.is_empty() {
+            // The snapshot was older than what the stream has shown: ask again, but not at once.
+            let wait =
+                self.backoff(std::time::Duration::from_millis(100), std::time::Duration::from_secs(1), 0);
+            self.set_timer(now.mono.after(wait), super::Timer::Retry(Job::Book(pair.clone()), 0));
+        }
+    }
+
+    pub(super) fn take_rules(&mut self, now: Now, messages: Vec<Message>) {
+        let mut rules = BTreeMap::new();
+        for message in messages {
+            match message {
+                // An alias of a pair that is mapped already is left out: orders must not be redirected.
+                Message::TradingRule(rule)
+                    if self.symbols.insert(rule.exchange_symbol.clone(), rule.pair.clone()) =>
+                {
+                    rules.insert(rule.pair.clone(), rule);
+                }
+                Message::Skipped { error } => {
+                    let problem = Error::new(Cause::Malformed, Effect::NotSent, "rules", error.clone());
+                    self.report(now, &format!("rules:{error}"), problem);
+                }
+                _ => {}
+            }
+        }
+        // An answer without a single usable rule is a fault of the answer, not the end of all markets.
+        if rules.is_empty() {
+            let problem =
+                Error::new(Cause::Malformed, Effect::NotSent, "rules", "the answer holds no usable pair");
+            return if self.rules.is_empty() {
+                self.fail(now, problem)
+            } else {
+                self.report(now, "rules:empty", problem)
+            };
+        }
+        let changed: Vec<TradingRule> =
+            rules.values().filter(|rule| self.rules.get(&rule.pair) != Some(rule)).cloned().collect();
+        let first = self.rules.is_empty();
+        self.rules = rules;
+        if !first && !changed.is_empty() {
+            self.emit(Event::RulesChanged { time: now.utc, rules: changed.into() });
+        }
+        if first
+            && let Some(pair) = self.config.pairs.iter().find(|pair| !self.rules.contains_key(*pair)).cloned()
+        {
+            self.fail(now, unknown_pair(&pair));
+        }
+    }
+
+    pub(super) fn add_feed(&mut self, pair: &Pair) -> Result<(), Error> {
+        if self.symbols.symbol(pair).is_none() {
+            return Err(unknown_pair(pair));
+        }
+        self.feeds.entry(pair.clone()).or_insert_with(|| Feed::new(pair.clone(), D::SPEC.book));
+        Ok(())
+    }
+
+    /// The venue has confirmed a subscription: from now on diffs arrive, and a snapshot can be joined to them.
+    pub(super) fn feed_subscribed(&mut self, now: Now, pair: &Pair) {
+        if let Some(feed) = self.feeds.get_mut(pair) {
+            feed.subscribed = true;
+            feed.heard = now.mono;
+            self.want_snapshot(now, pair);
+        }
+    }
+
+    /// The stream that carried these pairs is gone: their books prove nothing any more.
+    pub(super) fn feeds_cut(&mut self, now: Now, pairs: &[Pair], reason: &str) {
+        for pair in pairs {
+            let Some(feed) = self.feeds.get_mut(pair) else { continue };
+            let was_live = feed.is_live();
+            feed.subscribed = false;
+            feed.sync.reset();
+            feed.best = None;
+            if was_live {
+                let reason = SmolStr::new(reason);
+                self.events.push_back(Event::BookStale { time: now.utc, pair: pair.clone(), reason });
+            }
+        }
+    }
+}

@@ -1,0 +1,554 @@
+//! The engine: everything a connector does, as a value that is driven by inputs and yields actions.
+//!
+//! It owns what is the same for all venues: paging, retries, rate limits, time synchronisation, subscriptions, reconnects
+//! with recovery, book sequencing, order tracking and unknown outcomes. What differs it reads from a [`Dialect`]. It reads no
+//! clock and opens no socket, so the same engine runs on the network, in memory under virtual time, and on recordings.
+
+mod account;
+mod links;
+mod market;
+mod requests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+use smol_str::SmolStr;
+
+use crate::client_id::ClientIds;
+use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
+use crate::error::{Cause, Effect, Error};
+use crate::event::Event;
+use crate::id::ClientOrderId;
+use crate::message::{BestPrice, FeeRates, Level, Message, TradingRule};
+use crate::order::{NewOrder, TrackedOrder, Tracker, TrackerLimits};
+use crate::pair::{Asset, Pair};
+use crate::throttle::{PoolUsage, Settings, Throttler};
+use crate::time::{Mono, Now, UnixNanos};
+use crate::time_sync::TimeSync;
+use crate::wire::{Action, Input, Machine};
+
+pub use account::Balance;
+pub use market::{BookView, FeedState};
+pub use requests::classify;
+
+use account::Holdings;
+use links::Link;
+use market::Feed;
+use requests::{Job, Requests};
+
+/// What an engine is told at birth.
+#[derive(Debug)]
+pub struct Config {
+    /// Where the venue is: from [`Spec::domains`], with URLs the user may have replaced.
+    pub urls: Urls,
+    /// Who trades; `None` reads market data only.
+    pub keys: Option<Keyring>,
+    /// Pairs whose books and trades are followed.
+    pub pairs: Vec<Pair>,
+    /// Broker or strategy prefix of client order ids; may be empty.
+    pub order_id_prefix: String,
+    /// Differs between the instances on an account; with the start time it makes client order ids unique.
+    pub instance: u32,
+    /// Per cent of the venue's limits this instance may use.
+    pub limit_share: u8,
+    /// Levels per side asked for in book snapshots.
+    pub book_depth: u32,
+    /// Longest wait for an answer.
+    pub request_timeout: Duration,
+}
+
+/// The addresses of one domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Urls {
+    /// Base URL of requests.
+    pub rest: String,
+    /// URL of each link, by name.
+    pub links: Vec<(SmolStr, String)>,
+}
+
+impl Urls {
+    /// The URL of a link.
+    #[must_use]
+    pub fn link(&self, name: &str) -> Option<&str> {
+        self.links.iter().find(|(known, _)| known == name).map(|(_, url)| url.as_str())
+    }
+}
+
+impl From<&Domain> for Urls {
+    fn from(domain: &Domain) -> Self {
+        Self {
+            rest: domain.rest.to_owned(),
+            links: domain.links.iter().map(|(name, url)| (SmolStr::new(*name), (*url).to_owned())).collect(),
+        }
+    }
+}
+
+/// How far an engine is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Reading clock, rules and balances for the first time.
+    Starting,
+    /// At work; whether everything is live is another question, see [`Trading::is_ready`].
+    Running,
+    /// Given up: the configuration cannot work. Nothing more is sent.
+    Failed(Error),
+}
+
+/// What a user's handle asks of an engine, whatever its dialect.
+pub trait Trading: Machine {
+    /// Begins.
+    fn start(&mut self, now: Now);
+    /// Declared facts of the venue.
+    fn spec(&self) -> &'static Spec;
+    /// How far it is.
+    fn phase(&self) -> &Phase;
+    /// Whether all books are live and, if trading, balances are known and the private stream is live.
+    fn is_ready(&self) -> bool;
+    /// What is missing for [`is_ready`](Self::is_ready), for people; empty if nothing is.
+    fn missing(&self) -> Vec<String>;
+    /// Places an order. Its outcome comes as events under the id returned.
+    ///
+    /// # Errors
+    /// Nothing was sent and no id was given: the order breaks a rule known here, or the engine cannot trade.
+    fn place(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error>;
+    /// Cancels an order of this instance. The outcome comes as events.
+    ///
+    /// # Errors
+    /// The id is not an order of this instance.
+    fn cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error>;
+    /// Cancels all open orders of this instance, and only those. Answers which.
+    fn cancel_all(&mut self, now: Now) -> Vec<ClientOrderId>;
+    /// An order of this instance, open or recently closed.
+    fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder>;
+    /// Open orders of this instance, oldest first, those of unknown outcome included.
+    fn open_orders(&self) -> Vec<TrackedOrder>;
+    /// Balances, by asset.
+    fn balances(&self) -> BTreeMap<Asset, Balance>;
+    /// The local book of a pair to `depth` levels per side; `None` if the pair is not followed.
+    fn book(&self, pair: &Pair, depth: usize) -> Option<BookView>;
+    /// The venue's latest best-price message.
+    fn best_price(&self, pair: &Pair) -> Option<BestPrice>;
+    /// The price of the latest public trade seen.
+    fn last_price(&self, pair: &Pair) -> Option<Decimal>;
+    /// The rule of a pair.
+    fn rule(&self, pair: &Pair) -> Option<TradingRule>;
+    /// All pairs that can be traded now, in order.
+    fn pairs(&self) -> Vec<Pair>;
+    /// The account's fees on a pair, once known.
+    fn fees(&self, pair: &Pair) -> Option<FeeRates>;
+    /// Use of the venue's limits.
+    fn limits(&mut self, now: Now) -> Vec<PoolUsage>;
+    /// Follows one more pair.
+    ///
+    /// # Errors
+    /// The venue does not have it.
+    fn follow(&mut self, now: Now, pair: &Pair) -> Result<(), Error>;
+    /// The next event to publish.
+    fn event(&mut self) -> Option<Event>;
+}
+
+/// The engine of one connector.
+pub struct Engine<D> {
+    config: Config,
+    phase: Phase,
+    symbols: Symbols,
+    rules: BTreeMap<Pair, TradingRule>,
+    fees: BTreeMap<Pair, FeeRates>,
+    holdings: Holdings,
+    feeds: BTreeMap<Pair, Feed>,
+    tracker: Tracker,
+    ids: ClientIds,
+    throttler: Throttler,
+    clock: TimeSync,
+    /// After a failure the venue's clock is left alone until then.
+    clock_rests_until: Mono,
+    requests: Requests,
+    links: Vec<Link>,
+    /// What the user link still has to read before it is live again.
+    recovery: Vec<Job>,
+    next_link: u64,
+    timers: BTreeMap<(Mono, u64), Timer>,
+    next_timer: u64,
+    random: u64,
+    was_ready: bool,
+    reported: BTreeMap<SmolStr, u32>,
+    actions: VecDeque<Action>,
+    events: VecDeque<Event>,
+    scratch: Scratch,
+    dialect: std::marker::PhantomData<D>,
+}
+
+/// Buffers that are reused from frame to frame.
+#[derive(Default)]
+struct Scratch {
+    bids: Vec<Level>,
+    asks: Vec<Level>,
+    cold: Vec<Message>,
+    stale: Vec<Pair>,
+}
+
+/// Something to do later.
+#[derive(Clone, Debug)]
+enum Timer {
+    /// Ask again.
+    Retry(Job, u32),
+    /// Ask periodically.
+    Refresh(Job, Duration),
+    /// Open a link again.
+    Reconnect(usize),
+}
+
+/// How often rules are read again.
+const RULES_PERIOD: Duration = Duration::from_secs(1_800);
+/// How often balances and open orders are compared although the private stream is live: a backup, not the mechanism.
+const AUDIT_PERIOD: Duration = Duration::from_secs(120);
+/// Kinds of problem told apart; beyond them only the first of each is lost, never the count.
+const MAX_REPORTED: usize = 256;
+
+impl<D: Dialect> Engine<D> {
+    /// An engine at rest, made at `now`.
+    ///
+    /// # Errors
+    /// The configuration or the dialect's declarations contradict themselves: a cost names an unknown pool, or client
+    /// order ids with this prefix would not be unique.
+    pub fn new(config: Config, now: Now) -> Result<Self, Error> {
+        let spec = D::SPEC;
+        let throttler =
+            Throttler::new(spec.pools, Settings { share: config.limit_share, ..Settings::default() })
+                .map_err(|error| error.at(spec.name))?;
+        let rows = D::REST.rows().map(|row| (row.name, row.costs));
+        let links =
+            spec.links.iter().flat_map(|link| [(link.name, link.connect_cost), (link.name, link.login_cost)]);
+        for (operation, costs) in rows.chain(links) {
+            throttler.check(operation, costs).map_err(|error| error.at(spec.name))?;
+        }
+        let ids = ClientIds::new(&spec.ids, &config.order_id_prefix, config.instance, now.utc)
+            .map_err(|error| error.at(spec.name))?;
+        Ok(Self {
+            random: u64::from(config.instance) ^ now.utc.0.unsigned_abs(),
+            config,
+            phase: Phase::Starting,
+            symbols: Symbols::default(),
+            rules: BTreeMap::new(),
+            fees: BTreeMap::new(),
+            holdings: Holdings::default(),
+            feeds: BTreeMap::new(),
+            tracker: Tracker::new(TrackerLimits::default()),
+            ids,
+            throttler,
+            clock: TimeSync::default(),
+            clock_rests_until: Mono::default(),
+            requests: Requests::default(),
+            links: Vec::new(),
+            recovery: Vec::new(),
+            next_link: 0,
+            timers: BTreeMap::new(),
+            next_timer: 0,
+            was_ready: false,
+            reported: BTreeMap::new(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            scratch: Scratch::default(),
+            dialect: std::marker::PhantomData,
+        })
+    }
+
+    const fn trades(&self) -> bool {
+        self.config.keys.is_some()
+    }
+
+    /// Whether the venue's clock matters here, and can be read.
+    fn keeps_time(&self) -> bool {
+        self.phase == Phase::Running && D::REST.server_time.is_some() && D::SPEC.clock.is_some()
+    }
+
+    fn set_timer(&mut self, at: Mono, timer: Timer) {
+        self.timers.insert((at, self.next_timer), timer);
+        self.next_timer += 1;
+    }
+
+    /// A pseudo-random number for jitter (SplitMix64); reproducible from the instance and the start time.
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.random;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// Exponential backoff from `first` to `cap`, with up to a quarter of jitter.
+    fn backoff(&mut self, first: Duration, cap: Duration, attempt: u32) -> Duration {
+        let wait = first.saturating_mul(1_u32 << attempt.min(16)).min(cap);
+        let jitter = self.random() % (u64::try_from(wait.as_nanos() / 4).unwrap_or(u64::MAX).max(1));
+        wait + Duration::from_nanos(jitter)
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.events.push_back(event);
+    }
+
+    /// Tells a problem once for each kind, so that a venue that misbehaves a thousand times a second is heard once.
+    fn report(&mut self, now: Now, key: &str, error: Error) {
+        let known = self.reported.contains_key(key);
+        if known || self.reported.len() < MAX_REPORTED {
+            *self.reported.entry(SmolStr::new(key)).or_default() += 1;
+        }
+        if !known {
+            let error = error.at(D::SPEC.name);
+            tracing::warn!(venue = D::SPEC.name, %error, "problem");
+            self.emit(Event::problem(now.utc, error));
+        }
+    }
+
+    /// Gives up: nothing more is sent.
+    fn fail(&mut self, now: Now, error: Error) {
+        let error = error.at(D::SPEC.name);
+        tracing::error!(venue = D::SPEC.name, %error, "gave up");
+        self.emit(Event::problem(now.utc, error.clone()));
+        self.phase = Phase::Failed(error);
+        self.requests.forget_waiting();
+        self.timers.clear();
+        self.close_all_links();
+    }
+
+    fn run_timer(&mut self, now: Now, timer: Timer) {
+        match timer {
+            Timer::Retry(job, attempt) => self.request_again(now, job, attempt),
+            Timer::Refresh(job, period) => {
+                self.set_timer(now.mono.after(period), Timer::Refresh(job.clone(), period));
+                self.request(now, job);
+            }
+            Timer::Reconnect(index) => self.connect(now, index),
+        }
+    }
+
+    /// Whatever may have become due or possible by the turn just taken.
+    fn settle(&mut self, now: Now) {
+        self.serve_orders(now);
+        self.serve_throttler(now);
+        let ready = self.is_ready();
+        if ready != self.was_ready {
+            self.was_ready = ready;
+            tracing::info!(venue = D::SPEC.name, ready, "readiness changed");
+            self.emit(Event::Ready { time: now.utc, ready });
+        }
+    }
+
+    fn venue_time(&self, now: Now) -> UnixNanos {
+        self.clock.venue_time(now)
+    }
+
+    /// The start continues here whenever one of its answers has arrived.
+    fn advance_start(&mut self, now: Now, done: &Job) {
+        if self.phase != Phase::Starting {
+            return;
+        }
+        match done {
+            Job::ServerTime => self.request(now, Job::Rules),
+            Job::Rules if self.trades() => self.request(now, Job::Balances),
+            Job::Rules | Job::Balances => self.begin_work(now),
+            _ => {}
+        }
+    }
+
+    fn begin_work(&mut self, now: Now) {
+        self.phase = Phase::Running;
+        for pair in self.config.pairs.clone() {
+            if let Err(error) = self.add_feed(&pair) {
+                return self.fail(now, error);
+            }
+        }
+        self.plan_links();
+        for index in 0..self.links.len() {
+            self.connect(now, index);
+        }
+        let mut periodic = vec![(Job::Rules, RULES_PERIOD)];
+        if self.trades() {
+            periodic.push((Job::Balances, AUDIT_PERIOD));
+            periodic.push((Job::OpenOrders(None), AUDIT_PERIOD));
+            if D::REST.fees.is_some() {
+                for pair in self.config.pairs.clone() {
+                    self.request(now, Job::Fees(pair));
+                }
+            }
+        }
+        for (job, period) in periodic {
+            self.set_timer(now.mono.after(period), Timer::Refresh(job, period));
+        }
+    }
+}
+
+impl<D: Dialect> Machine for Engine<D> {
+    fn input(&mut self, now: Now, input: Input<'_>) {
+        if matches!(self.phase, Phase::Failed(_)) {
+            return;
+        }
+        match input {
+            Input::Http { id, result } => self.on_response(now, id, result),
+            Input::Opened { link } => self.on_opened(now, link),
+            Input::Frame { link, bytes } => self.on_frame(now, link, bytes),
+            Input::Alive { link } => self.on_alive(now, link),
+            Input::Closed { link, reason } => self.on_closed(now, link, &reason),
+        }
+        self.settle(now);
+    }
+
+    fn wake(&mut self, now: Now) {
+        if matches!(self.phase, Phase::Failed(_)) {
+            return;
+        }
+        while let Some(entry) = self.timers.first_entry().filter(|entry| entry.key().0 <= now.mono) {
+            let timer = entry.remove();
+            self.run_timer(now, timer);
+        }
+        if self.keeps_time() && self.clock.is_due(now) && self.clock_rests_until <= now.mono {
+            self.request(now, Job::ServerTime);
+        }
+        self.watch_links(now);
+        self.settle(now);
+    }
+
+    fn action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        if matches!(self.phase, Phase::Failed(_)) {
+            return None;
+        }
+        let timer = self.timers.first_key_value().map(|((at, _), _)| *at);
+        // While the venue's clock is being asked, its answer is the next thing to happen.
+        let asks = self.keeps_time() && !self.requests.has(&Job::ServerTime);
+        let clock = asks.then(|| self.clock.due_at().unwrap_or_default().max(self.clock_rests_until));
+        [timer, clock, self.throttler.deadline(), self.tracker.deadline(), self.links_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+impl<D: Dialect> Trading for Engine<D> {
+    fn start(&mut self, now: Now) {
+        let first = if D::REST.server_time.is_some() { Job::ServerTime } else { Job::Rules };
+        self.request(now, first);
+        self.settle(now);
+    }
+
+    fn spec(&self) -> &'static Spec {
+        D::SPEC
+    }
+
+    fn phase(&self) -> &Phase {
+        &self.phase
+    }
+
+    fn is_ready(&self) -> bool {
+        self.phase == Phase::Running
+            && self.feeds.values().all(Feed::is_live)
+            && self.links.iter().all(Link::is_live)
+            && (!self.trades() || self.holdings.known())
+    }
+
+    fn missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        if self.rules.is_empty() {
+            missing.push("trading rules".to_owned());
+        }
+        if self.trades() && !self.holdings.known() {
+            missing.push("balances".to_owned());
+        }
+        missing.extend(self.links.iter().filter(|link| !link.is_live()).map(Link::describe));
+        missing.extend(
+            self.feeds.iter().filter(|(_, feed)| !feed.is_live()).map(|(pair, _)| format!("book of {pair}")),
+        );
+        missing
+    }
+
+    fn place(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error> {
+        let placed = self.place_order(now, order).map_err(|error| error.at(D::SPEC.name));
+        self.settle(now);
+        placed
+    }
+
+    fn cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
+        let result = self.cancel_order(now, id).map_err(|error| error.at(D::SPEC.name));
+        self.settle(now);
+        result
+    }
+
+    fn cancel_all(&mut self, now: Now) -> Vec<ClientOrderId> {
+        let ids: Vec<_> = self.tracker.open_orders().map(|order| order.client_order_id().clone()).collect();
+        for id in &ids {
+            // Every id was just found among our own orders.
+            let _ = self.cancel_order(now, id);
+        }
+        self.settle(now);
+        ids
+    }
+
+    fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder> {
+        self.tracker.get(id).cloned()
+    }
+
+    fn open_orders(&self) -> Vec<TrackedOrder> {
+        self.tracker.open_orders().cloned().collect()
+    }
+
+    fn balances(&self) -> BTreeMap<Asset, Balance> {
+        self.holdings.balances().clone()
+    }
+
+    fn book(&self, pair: &Pair, depth: usize) -> Option<BookView> {
+        self.feeds.get(pair).map(|feed| feed.view(depth))
+    }
+
+    fn best_price(&self, pair: &Pair) -> Option<BestPrice> {
+        self.feeds.get(pair)?.best_price().cloned()
+    }
+
+    fn last_price(&self, pair: &Pair) -> Option<Decimal> {
+        self.feeds.get(pair)?.last_price()
+    }
+
+    fn rule(&self, pair: &Pair) -> Option<TradingRule> {
+        self.rules.get(pair).cloned()
+    }
+
+    fn pairs(&self) -> Vec<Pair> {
+        self.rules.values().filter(|rule| rule.tradable).map(|rule| rule.pair.clone()).collect()
+    }
+
+    fn fees(&self, pair: &Pair) -> Option<FeeRates> {
+        self.fees.get(pair).cloned()
+    }
+
+    fn limits(&mut self, now: Now) -> Vec<PoolUsage> {
+        self.throttler.usage(now)
+    }
+
+    fn follow(&mut self, now: Now, pair: &Pair) -> Result<(), Error> {
+        if self.phase != Phase::Running {
+            return Err(Error::usage("follow", "the connector is not running yet")
+                .at(D::SPEC.name)
+                .about(pair.as_str()));
+        }
+        if !self.feeds.contains_key(pair) {
+            self.add_feed(pair).map_err(|error| error.at(D::SPEC.name))?;
+            self.plan_links();
+            self.subscribe_new(now, pair);
+            self.settle(now);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+}
+
+/// An error for a pair the venue does not have.
+fn unknown_pair(pair: &Pair) -> Error {
+    Error::new(Cause::Market, Effect::NotSent, "pair", "the venue does not list this pair")
+        .about(pair.as_str())
+}

@@ -1,0 +1,526 @@
+//! Requests: from a job to bytes, and from an answer back to what it means.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smol_str::SmolStr;
+
+use super::{Engine, Phase, Timer};
+use crate::dialect::{
+    Auth, Body, BookQuery, Cost, Dialect, Draft, Endpoint, FillsQuery, OpenOrdersQuery, OrderQuery, Payload,
+    PlaceQuery, Repeat, Row, Stamp, SymbolQuery,
+};
+use crate::error::{Cause, Effect, Error};
+use crate::event::Event;
+use crate::id::{ClientOrderId, TradeId};
+use crate::message::{Market, Message};
+use crate::order::OrderType;
+use crate::pair::Pair;
+use crate::throttle::{Lane, Outcome};
+use crate::time::{Now, UnixNanos};
+use crate::wire::{Action, HttpRequest, HttpResponse, RequestId, TransportError};
+
+/// What a request, or another thing that costs a limit, is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Job {
+    ServerTime,
+    Rules,
+    Book(Pair),
+    Balances,
+    Fees(Pair),
+    Place(ClientOrderId),
+    Cancel(ClientOrderId),
+    Query(ClientOrderId),
+    /// Open orders of one pair, or of all.
+    OpenOrders(Option<Pair>),
+    /// Fills of an order.
+    Fills(ClientOrderId),
+    /// Opening the link with this index.
+    Connect(usize),
+    /// Logging in on the link with this index.
+    Login(usize),
+}
+
+impl Job {
+    pub(super) const fn lane(&self) -> Lane {
+        match self {
+            Self::Cancel(_) => Lane::Cancel,
+            Self::Place(_) => Lane::Create,
+            Self::Query(_) | Self::Fills(_) | Self::Connect(_) | Self::Login(_) | Self::Book(_) => {
+                Lane::Recover
+            }
+            Self::ServerTime | Self::Rules | Self::Balances | Self::Fees(_) | Self::OpenOrders(_) => {
+                Lane::Poll
+            }
+        }
+    }
+
+    /// The order concerned.
+    const fn order(&self) -> Option<&ClientOrderId> {
+        match self {
+            Self::Place(id) | Self::Cancel(id) | Self::Query(id) | Self::Fills(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// Waits for the throttler.
+struct Waiting {
+    job: Job,
+    attempt: u32,
+    draft: Option<(&'static Row, Draft)>,
+}
+
+/// Sent, not answered.
+struct Flying {
+    job: Job,
+    attempt: u32,
+    row: &'static Row,
+    sent: Now,
+}
+
+/// Requests on their way.
+#[derive(Default)]
+pub(super) struct Requests {
+    next: u64,
+    nonce: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    flying: BTreeMap<u64, Flying>,
+    /// Where the next page of an order's fills starts.
+    pages: BTreeMap<ClientOrderId, TradeId>,
+}
+
+impl Requests {
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// Whether the state or the fills of an order are being read.
+    pub(super) fn reads_orders(&self) -> bool {
+        let reads = |job: &Job| matches!(job, Job::Query(_) | Job::Fills(_));
+        self.waiting.values().any(|waiting| reads(&waiting.job))
+            || self.flying.values().any(|sent| reads(&sent.job))
+    }
+
+    pub(super) fn page_start(&self, id: &ClientOrderId) -> Option<&TradeId> {
+        self.pages.get(id)
+    }
+
+    pub(super) fn set_page(&mut self, id: ClientOrderId, start: TradeId) {
+        self.pages.insert(id, start);
+    }
+
+    pub(super) fn end_pages(&mut self, id: &ClientOrderId) {
+        self.pages.remove(id);
+    }
+
+    /// Whether the same job is already waiting or sent.
+    pub(super) fn has(&self, job: &Job) -> bool {
+        self.waiting.values().any(|waiting| waiting.job == *job)
+            || self.flying.values().any(|sent| sent.job == *job)
+    }
+}
+
+/// How long a request may wait for the limits before it is given up.
+const fn patience(lane: Lane) -> Duration {
+    match lane {
+        Lane::Cancel => Duration::from_secs(60),
+        Lane::Create => Duration::from_secs(10),
+        _ => Duration::from_secs(120),
+    }
+}
+
+/// Attempts at start-up before an unreachable venue is reported as such.
+const START_ATTEMPTS: u32 = 3;
+/// Wait where the venue says that we are too fast, but not for how long.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+impl<D: Dialect> Engine<D> {
+    pub(super) fn request(&mut self, now: Now, job: Job) {
+        self.request_again(now, job, 0);
+    }
+
+    pub(super) fn request_again(&mut self, now: Now, job: Job, attempt: u32) {
+        // What reads is never queued twice; an order is placed by one job only.
+        if self.requests.has(&job) {
+            return;
+        }
+        let (draft, costs): (_, &[Cost]) = match &job {
+            Job::Connect(index) => (None, self.link_spec(*index).map_or(&[], |spec| spec.connect_cost)),
+            Job::Login(index) => (None, self.link_spec(*index).map_or(&[], |spec| spec.login_cost)),
+            _ => match self.draft(&job) {
+                Ok((row, draft)) => (Some((row, draft)), row.costs),
+                Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
+            },
+        };
+        let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
+        let param = |name: &str| draft.as_ref().and_then(|(_, draft)| draft.param(name));
+        let charges = match self.throttler.charges(operation, costs, param) {
+            Ok(charges) => charges,
+            Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
+        };
+        let ticket = self.requests.next;
+        self.requests.next += 1;
+        let lane = job.lane();
+        match self.throttler.enqueue(ticket, lane, charges, now.mono.after(patience(lane)), now) {
+            Ok(()) => {
+                self.requests.waiting.insert(ticket, Waiting { job, attempt, draft });
+            }
+            Err(shed) => self.finish(now, now, &job, attempt, Err(shed.error(operation))),
+        }
+    }
+
+    /// Sends whatever the limits admit now.
+    pub(super) fn serve_throttler(&mut self, now: Now) {
+        while let Some(outcome) = self.throttler.next(now) {
+            match outcome {
+                Outcome::Admit(ticket) => {
+                    if let Some(waiting) = self.requests.waiting.remove(&ticket) {
+                        self.send(now, ticket, waiting);
+                    }
+                }
+                Outcome::Shed(ticket, why) => {
+                    if let Some(Waiting { job, attempt, draft }) = self.requests.waiting.remove(&ticket) {
+                        let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
+                        self.finish(now, now, &job, attempt, Err(why.error(operation)));
+                    }
+                }
+                Outcome::NearLimit(usage) => self.emit(Event::LimitWarning {
+                    time: now.utc,
+                    pool: SmolStr::new_static(usage.name),
+                    used: u64::from(usage.used),
+                    limit: u64::from(usage.limit),
+                }),
+            }
+        }
+    }
+
+    fn send(&mut self, now: Now, ticket: u64, waiting: Waiting) {
+        let Waiting { job, attempt, draft } = waiting;
+        let Some((row, draft)) = draft else {
+            return match job {
+                Job::Connect(index) => self.open_link(now, index),
+                Job::Login(index) => self.send_login(now, index),
+                _ => {}
+            };
+        };
+        match self.seal(row, draft, now) {
+            Ok(request) => {
+                if let Job::Place(id) = &job {
+                    self.tracker.sent(now, id);
+                }
+                tracing::debug!(venue = D::SPEC.name, row = row.name, ticket, "request");
+                let timeout = self.config.request_timeout;
+                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now });
+                self.actions.push_back(Action::Http { id: RequestId(ticket), request, timeout });
+            }
+            Err(error) => self.finish(now, now, &job, attempt, Err(error)),
+        }
+    }
+
+    /// Signs after the limits have let go, immediately before the write, so that the time stamp is fresh.
+    fn seal(&mut self, row: &Row, mut draft: Draft, now: Now) -> Result<HttpRequest, Error> {
+        if row.auth == Auth::Signed {
+            let stamp = self.stamp(now);
+            let keys = self.config.keys.as_ref().ok_or_else(|| {
+                Error::usage(row.name, "this needs credentials, and the connector was built without")
+            })?;
+            D::sign(&mut draft, keys, stamp)?;
+        } else {
+            draft.query_text = draft.query.encode();
+        }
+        let mut headers: Vec<(SmolStr, String)> =
+            draft.headers.into_iter().map(|(name, value)| (SmolStr::new_static(name), value)).collect();
+        let (body, content_type) = match draft.body {
+            Body::None => (Bytes::new(), None),
+            Body::Form(text) => (Bytes::from(text), Some("application/x-www-form-urlencoded")),
+            Body::Json(text) => (Bytes::from(text), Some("application/json")),
+        };
+        if let Some(content_type) = content_type {
+            headers.push((SmolStr::new_static("content-type"), content_type.to_owned()));
+        }
+        headers.push((
+            SmolStr::new_static("user-agent"),
+            concat!("connector-core/", env!("CARGO_PKG_VERSION")).into(),
+        ));
+        Ok(HttpRequest {
+            method: draft.method,
+            path: draft.path.to_owned(),
+            query: draft.query_text,
+            headers,
+            body,
+        })
+    }
+
+    pub(super) fn stamp(&mut self, now: Now) -> Stamp {
+        let time = self.venue_time(now);
+        let clock = u64::try_from(time.0).unwrap_or_default();
+        self.requests.nonce = clock.max(self.requests.nonce + 1);
+        Stamp { time, nonce: self.requests.nonce }
+    }
+
+    fn draft(&self, job: &Job) -> Result<(&'static Row, Draft), Error> {
+        let rest = D::REST;
+        let symbol =
+            |pair: &Pair| self.symbols.symbol(pair).cloned().ok_or_else(|| super::unknown_pair(pair));
+        let order = |id: &ClientOrderId| {
+            self.tracker
+                .get(id)
+                .ok_or_else(|| Error::usage("order", "is not an order of this connector").about(id.as_str()))
+        };
+        let order_query = |id: &ClientOrderId| {
+            let order = order(id)?;
+            Ok::<_, Error>(OrderQuery {
+                symbol: symbol(&order.order().pair)?,
+                client_order_id: Some(id.clone()),
+                exchange_order_id: order.exchange_order_id().cloned(),
+            })
+        };
+        Ok(match job {
+            Job::ServerTime => match &rest.server_time {
+                Some(endpoint) => write(endpoint, &()),
+                None => return Err(Error::usage("server_time", "the venue has no such request")),
+            },
+            Job::Rules => write(&rest.rules, &()),
+            Job::Book(pair) => {
+                write(&rest.book, &BookQuery { symbol: symbol(pair)?, depth: self.config.book_depth })
+            }
+            Job::Balances => write(&rest.balances, &()),
+            Job::Fees(pair) => match &rest.fees {
+                Some(endpoint) => write(endpoint, &SymbolQuery { symbol: symbol(pair)? }),
+                None => return Err(Error::usage("fees", "the venue has no such request")),
+            },
+            Job::Place(id) => {
+                let order = order(id)?.order();
+                write(
+                    &rest.place,
+                    &PlaceQuery {
+                        symbol: symbol(&order.pair)?,
+                        client_order_id: id.clone(),
+                        side: order.side,
+                        order_type: order.order_type,
+                        time_in_force: order.time_in_force,
+                        amount: order.amount,
+                        price: order.price.filter(|_| order.order_type != OrderType::Market),
+                    },
+                )
+            }
+            Job::Cancel(id) => write(&rest.cancel, &order_query(id)?),
+            Job::Query(id) => write(&rest.order, &order_query(id)?),
+            Job::OpenOrders(pair) => {
+                let symbol = pair.as_ref().map(symbol).transpose()?;
+                write(&rest.open_orders, &OpenOrdersQuery { symbol })
+            }
+            Job::Fills(id) => {
+                let order = order(id)?;
+                let (from, since) = self.fill_watermark(id);
+                let exchange_order_id = order.exchange_order_id().cloned();
+                let symbol = symbol(&order.order().pair)?;
+                write(
+                    &rest.fills,
+                    &FillsQuery { symbol, exchange_order_id, from, since, limit: rest.fills_page },
+                )
+            }
+            Job::Connect(_) | Job::Login(_) => return Err(Error::usage("request", "is not a request")),
+        })
+    }
+
+    pub(super) fn on_response(
+        &mut self,
+        now: Now,
+        id: RequestId,
+        result: Result<HttpResponse, TransportError>,
+    ) {
+        let Some(Flying { job, attempt, row, sent }) = self.requests.flying.remove(&id.0) else { return };
+        let result = match result {
+            Ok(response) => self.read_response(now, sent, &job, row, response),
+            Err(error) => {
+                let (cause, effect) = match &error {
+                    TransportError::NotSent(_) => (Cause::Network, Effect::NotSent),
+                    TransportError::Broken(_) => (Cause::Network, Effect::Unknown),
+                    TransportError::Timeout => (Cause::Timeout, Effect::Unknown),
+                };
+                Err(Error::new(cause, effect, row.name, error.to_string()))
+            }
+        };
+        if let (Job::ServerTime, Ok(messages)) = (&job, &result) {
+            for message in messages {
+                if let Message::ServerTime { time } = message {
+                    self.clock.sample(sent, now, *time);
+                }
+            }
+            let offset = self.venue_time(now).0.saturating_sub(i64::try_from(now.mono.0).unwrap_or(i64::MAX));
+            self.throttler.set_clock(offset, now);
+        }
+        self.finish(now, sent, &job, attempt, result);
+    }
+
+    fn read_response(
+        &mut self,
+        now: Now,
+        sent: Now,
+        job: &Job,
+        row: &'static Row,
+        mut response: HttpResponse,
+    ) -> Result<Vec<Message>, Error> {
+        self.throttler.observe_headers(|name| response.header(name), sent, now);
+        if !(200..300).contains(&response.status) {
+            return Err(self.refused(now, row, &response));
+        }
+        let market = match job {
+            Job::Book(pair) | Job::Fees(pair) => Some(Market::Pair(pair.clone())),
+            _ => None,
+        };
+        let decode = D::REST.decoder(row.name).ok_or_else(|| Error::usage(row.name, "has no decoder"))?;
+        let mut messages = Vec::new();
+        let payload = Payload { bytes: &mut response.body, symbols: &self.symbols, market: market.as_ref() };
+        decode(payload, &mut messages).map_err(|error| {
+            // A success that cannot be read may have been one.
+            let effect = if row.repeat == Repeat::LookUp { Effect::Unknown } else { Effect::NotSent };
+            Error::new(Cause::Malformed, effect, row.name, error.to_string())
+        })?;
+        Ok(messages)
+    }
+
+    /// Reads an error response, and closes the limits if that is what it says.
+    fn refused(&mut self, now: Now, row: &Row, response: &HttpResponse) -> Error {
+        let error = classify::<D>(row.name, response.status, &response.body);
+        if matches!(error.cause, Cause::RateLimited | Cause::Banned) {
+            let after = response
+                .header("retry-after")
+                .and_then(|text| text.trim().parse().ok())
+                .map_or(DEFAULT_RETRY_AFTER, Duration::from_secs);
+            self.throttler.close_all(now.mono.after(after));
+        }
+        error
+    }
+
+    /// Brings a job to its end: by its answer, by a refusal, or because it could not be sent.
+    pub(super) fn finish(
+        &mut self,
+        now: Now,
+        sent: Now,
+        job: &Job,
+        attempt: u32,
+        result: Result<Vec<Message>, Error>,
+    ) {
+        let result = result.map_err(|error| match job.order() {
+            Some(id) => error.at(D::SPEC.name).about(id.as_str()),
+            None => error.at(D::SPEC.name),
+        });
+        match result {
+            Ok(messages) => {
+                self.succeeded(now, sent, job, messages);
+                self.advance_start(now, job);
+            }
+            Err(error) => self.failed(now, job, attempt, error),
+        }
+    }
+
+    fn failed(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
+        tracing::debug!(venue = D::SPEC.name, ?job, attempt, %error, "request failed");
+        if error.cause == Cause::Timestamp && attempt == 0 && error.effect == Effect::Rejected {
+            // The venue has proven that it did nothing: heal the clock, then ask once more.
+            self.clock.demand();
+            self.request(now, Job::ServerTime);
+            let soon = now.mono.after(Duration::from_millis(50));
+            return self.set_timer(soon, Timer::Retry(job.clone(), 1));
+        }
+        match job {
+            Job::Place(id) => self.tracker.place_failed(now, id, &error),
+            Job::Cancel(id) => self.tracker.cancel_failed(now, id, &error),
+            Job::Query(id) => self.query_failed(now, id, &error),
+            Job::Fills(id) => self.fills_failed(now, id, &error),
+            Job::Connect(index) => self.link_lost(now, *index, &error.to_string()),
+            Job::Login(index) => self.login_failed(now, *index, error),
+            _ => self.retry(now, job, attempt, error),
+        }
+    }
+
+    /// Reads again later, unless asking again cannot help.
+    fn retry(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
+        let hopeless = matches!(
+            error.cause,
+            Cause::Credentials
+                | Cause::Signature
+                | Cause::Permission
+                | Cause::Usage
+                | Cause::Market
+                | Cause::BadRequest
+        );
+        let starting = self.phase == Phase::Starting;
+        let answered_wrongly = error.cause == Cause::Malformed;
+        if starting && (hopeless || answered_wrongly || attempt + 1 >= START_ATTEMPTS) {
+            return self.fail(now, error);
+        }
+        let key = format!("{}:{:?}", error.operation, error.cause);
+        self.report(now, &key, error);
+        if !hopeless {
+            let cap = if starting { Duration::from_secs(1) } else { Duration::from_secs(30) };
+            let wait = self.backoff(Duration::from_millis(250), cap, attempt);
+            if *job == Job::ServerTime && !starting {
+                self.clock_rests_until = now.mono.after(wait);
+            } else {
+                self.set_timer(now.mono.after(wait), Timer::Retry(job.clone(), attempt + 1));
+            }
+        }
+    }
+
+    fn succeeded(&mut self, now: Now, sent: Now, job: &Job, messages: Vec<Message>) {
+        match job {
+            Job::Rules => self.take_rules(now, messages),
+            Job::Book(pair) => self.take_snapshot(now, pair, &messages),
+            Job::Balances => self.take_balances(now, sent, &messages),
+            Job::OpenOrders(pair) => self.take_open_orders(now, sent, pair.as_ref(), &messages),
+            Job::Fills(id) => self.take_fills(now, sent, id, &messages),
+            Job::Place(id) => self.take_placed(now, id, messages),
+            Job::Cancel(id) => {
+                self.tracker.cancel_accepted(now, id);
+                self.take_account(now, messages);
+            }
+            Job::Query(_) | Job::Fees(_) => self.take_account(now, messages),
+            Job::ServerTime | Job::Connect(_) | Job::Login(_) => {}
+        }
+        self.recovered(now, job);
+    }
+}
+
+fn write<Q>(endpoint: &'static Endpoint<Q>, query: &Q) -> (&'static Row, Draft) {
+    let mut draft = Draft::new(&endpoint.row);
+    (endpoint.encode)(query, &mut draft);
+    (&endpoint.row, draft)
+}
+
+/// What an error answer means: by the venue's declared code, else by the status alone.
+pub fn classify<D: Dialect>(operation: &str, status: u16, body: &[u8]) -> Error {
+    let (cause, effect) = match status {
+        429 => (Cause::RateLimited, Effect::Rejected),
+        418 => (Cause::Banned, Effect::Rejected),
+        401 => (Cause::Credentials, Effect::Rejected),
+        403 => (Cause::Permission, Effect::Rejected),
+        400..=499 => (Cause::Other, Effect::Rejected),
+        // A server that fails may have failed after doing what was asked.
+        _ => (Cause::Unavailable, Effect::Unknown),
+    };
+    let Some(venue) = D::error(body) else {
+        let text = format!("HTTP {status} with a body that is not the venue's: {}", excerpt(body));
+        return Error::new(cause, effect, operation, text);
+    };
+    let (cause, effect) = match D::SPEC.fault(&venue.code, &venue.message) {
+        // Limits are told by the status as well; the stricter reading holds.
+        Some(_) if matches!(status, 418) => (cause, effect),
+        Some(fault) => (fault.cause, fault.effect),
+        None => (cause, effect),
+    };
+    Error::new(cause, effect, operation, venue.message).with_code(venue.code)
+}
+
+/// The beginning of a body on one line, for people.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body.get(..120.min(body.len())).unwrap_or_default()).into_owned();
+    format!("`{}`", text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// From where own fills are read: the last one known, or a time before the oldest order of interest.
+pub(super) type Watermark = (Option<TradeId>, Option<UnixNanos>);

@@ -1,0 +1,188 @@
+//! The network driver: the only I/O of the core. It carries out an engine's actions over HTTP and WebSocket with tokio.
+//!
+//! There is no task between a socket and the engine: whoever has news (a link's reader, a finished request, a timer, a
+//! user's call) locks the engine, feeds it, and carries out what it then asks for. The lock is held for pure computation
+//! only, never across an `await`.
+
+mod http;
+mod socket;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Notify, broadcast, mpsc, watch};
+
+use crate::engine::Trading;
+use crate::error::Error;
+use crate::event::Event;
+use crate::time::{Mono, Now, UnixNanos};
+use crate::wire::{Action, Input, LinkId};
+
+/// Frames waiting to be written to one link; more than this means the venue has stopped reading.
+const LINK_QUEUE: usize = 256;
+
+/// An engine, its sockets and its subscribers.
+pub(crate) struct Driver {
+    engine: Mutex<Box<dyn Trading>>,
+    events: broadcast::Sender<Event>,
+    links: Mutex<HashMap<LinkId, mpsc::Sender<socket::Outgoing>>>,
+    http: http::Client,
+    runtime: tokio::runtime::Handle,
+    origin: Instant,
+    /// The deadline the timer task sleeps towards, in nanoseconds since `origin`.
+    armed: AtomicU64,
+    rearm: Notify,
+    /// Counts the engine's turns, so that waiters see that something may have changed.
+    turns: watch::Sender<u64>,
+    stopped: watch::Sender<bool>,
+}
+
+impl Driver {
+    /// Starts driving the engine that `make` makes, on the current runtime.
+    pub(crate) fn start(
+        make: impl FnOnce(Now) -> Result<Box<dyn Trading>, Error>,
+        rest_url: &str,
+        event_capacity: usize,
+    ) -> Result<Arc<Self>, Error> {
+        let origin = Instant::now();
+        let driver = Arc::new(Self {
+            engine: Mutex::new(make(read_clocks(origin))?),
+            events: broadcast::Sender::new(event_capacity),
+            links: Mutex::default(),
+            http: http::Client::new(rest_url)?,
+            runtime: tokio::runtime::Handle::current(),
+            origin,
+            armed: AtomicU64::new(u64::MAX),
+            rearm: Notify::new(),
+            turns: watch::Sender::new(0),
+            stopped: watch::Sender::new(false),
+        });
+        driver.runtime.spawn(Arc::clone(&driver).run_timer());
+        driver.turn(|engine, now| engine.start(now));
+        Ok(driver)
+    }
+
+    /// Stops: closes all links and ends all tasks.
+    pub(crate) fn stop(&self) {
+        self.stopped.send_replace(true);
+        lock(&self.links).clear();
+        self.rearm.notify_one();
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// Reads the engine's state, consistent at one instant.
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&dyn Trading) -> R) -> R {
+        look(lock(&self.engine).as_ref())
+    }
+
+    /// Gives the engine something to do and carries out what follows.
+    pub(crate) fn turn<R>(self: &Arc<Self>, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
+        let mut engine = lock(&self.engine);
+        let result = act(engine.as_mut(), self.now());
+        while let Some(event) = engine.event() {
+            // No subscriber is no error.
+            let _ = self.events.send(event);
+        }
+        while let Some(action) = engine.action() {
+            self.perform(action);
+        }
+        let deadline = engine.deadline().map_or(u64::MAX, |at| at.0);
+        drop(engine);
+        if deadline < self.armed.load(Ordering::Acquire) {
+            self.rearm.notify_one();
+        }
+        self.turns.send_modify(|turns| *turns = turns.wrapping_add(1));
+        result
+    }
+
+    /// Waits until `answer` has one, looking again after every turn of the engine.
+    pub(crate) async fn wait_for<R>(&self, mut answer: impl FnMut(&dyn Trading) -> Option<R>) -> R {
+        let mut turns = self.turns.subscribe();
+        loop {
+            turns.mark_unchanged();
+            if let Some(result) = self.read(&mut answer) {
+                return result;
+            }
+            // The sender lives as long as `self`.
+            let _ = turns.changed().await;
+        }
+    }
+
+    fn now(&self) -> Now {
+        read_clocks(self.origin)
+    }
+
+    fn perform(self: &Arc<Self>, action: Action) {
+        match action {
+            Action::Http { id, request, timeout } => {
+                let driver = Arc::clone(self);
+                self.runtime.spawn(async move {
+                    let result = driver.http.exchange(request, timeout).await;
+                    driver.turn(|engine, now| engine.input(now, Input::Http { id, result }));
+                });
+            }
+            Action::Connect { link, url, timeout } => {
+                let (sender, receiver) = mpsc::channel(LINK_QUEUE);
+                lock(&self.links).insert(link, sender.clone());
+                let driver = Arc::clone(self);
+                self.runtime.spawn(async move {
+                    let reason = socket::run(&driver, link, &url, timeout, sender, receiver).await;
+                    lock(&driver.links).remove(&link);
+                    driver.turn(|engine, now| engine.input(now, Input::Closed { link, reason }));
+                });
+            }
+            Action::Send { link, text } => {
+                let mut links = lock(&self.links);
+                let full = links
+                    .get(&link)
+                    .is_some_and(|sender| sender.try_send(socket::Outgoing::Text(text)).is_err());
+                if full {
+                    // Dropping the sender ends the link's task, and the engine hears that it closed.
+                    links.remove(&link);
+                }
+            }
+            Action::Close { link } => {
+                lock(&self.links).remove(&link);
+            }
+        }
+    }
+
+    async fn run_timer(self: Arc<Self>) {
+        let mut stopped = self.stopped.subscribe();
+        while !*stopped.borrow_and_update() {
+            let deadline = self.read(|engine| engine.deadline()).map_or(u64::MAX, |at| at.0);
+            self.armed.store(deadline, Ordering::Release);
+            let wait = deadline.saturating_sub(self.now().mono.0);
+            if wait == 0 {
+                self.turn(|engine, now| engine.wake(now));
+                // A deadline that stays in the past must not starve the runtime.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let sleep = tokio::time::sleep(Duration::from_nanos(wait.min(3_600_000_000_000)));
+            tokio::select! {
+                () = sleep => self.turn(|engine, now| engine.wake(now)),
+                () = self.rearm.notified() => {}
+                _ = stopped.changed() => {}
+            }
+        }
+    }
+}
+
+/// A panic in another thread's turn does not make the state unreadable: it is a value that was between two steps.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_clocks(origin: Instant) -> Now {
+    let utc = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Now {
+        mono: Mono(u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+        utc: UnixNanos(i64::try_from(utc.as_nanos()).unwrap_or(i64::MAX)),
+    }
+}
