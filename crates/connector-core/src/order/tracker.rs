@@ -303,15 +303,19 @@ impl Tracker {
         reports: &[OrderReport],
         as_of: Mono,
     ) {
-        let mut listed = BTreeSet::new();
+        let (mut listed, mut anonymous) = (BTreeSet::new(), BTreeSet::new());
         for report in reports {
-            if let Applied::Order(id) = self.apply(now, &Message::Order(report.clone())) {
-                listed.insert(id);
+            match self.apply(now, &Message::Order(report.clone())) {
+                Applied::Order(id) => drop(listed.insert(id)),
+                Applied::Kept => anonymous.extend(report.market.pair().cloned()),
+                Applied::Foreign => {}
             }
         }
         let missing: Vec<_> = self
             .open_orders()
             .filter(|order| pair.is_none_or(|pair| order.order().pair == *pair))
+            // An entry that names no order could be one whose venue id is not known yet: no proof of its absence.
+            .filter(|order| order.exchange_order_id().is_some() || !anonymous.contains(&order.order().pair))
             .map(|order| order.client_order_id().clone())
             .filter(|id| !listed.contains(id))
             .collect();

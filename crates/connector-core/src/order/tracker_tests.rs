@@ -343,6 +343,17 @@ fn never_accepted_needs_both_proofs_after_the_window() {
 }
 
 #[test]
+fn an_anonymous_open_order_proves_no_absence() {
+    let mut t = placed();
+    t.place_failed(at(1), &id(), &error(Cause::Timeout, Effect::Unknown));
+    t.not_found(at(6_000), &id(), VISIBILITY);
+    let anonymous = OrderReport { client_order_id: None, ..report(OrderState::Open, None) };
+    t.open_orders_snapshot(at(6_010), None, &[anonymous], at(6_005).mono);
+    assert_eq!(t.told(), ["unknown"]);
+    assert_eq!(current(&t), OrderState::Unknown);
+}
+
+#[test]
 fn a_refusal_of_an_order_seen_live_is_checked() {
     let mut t = placed();
     t.state(1, OrderState::Open, Some(0));
