@@ -442,7 +442,9 @@ impl Throttler {
         let mut order = Lane::ALL;
         let bound = self.settings.starve_after;
         let mut keys = [(true, Mono(u64::MAX)); 4];
-        for (lane, key) in Lane::ALL.into_iter().zip(&mut keys).skip(1) {
+        // A lane that waits alone cannot be passed over.
+        let rivals = Lane::ALL.into_iter().skip(1).filter(|lane| self.queue.len(*lane) > 0).count();
+        for (lane, key) in Lane::ALL.into_iter().zip(&mut keys).skip(1).filter(|_| rivals > 1) {
             if let Some(since) = self.queue.unserved_since(lane) {
                 if now.since(since) >= bound {
                     *key = (false, since);
