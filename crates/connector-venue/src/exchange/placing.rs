@@ -1,0 +1,571 @@
+//! Orders from arrival to end.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
+use connector_core::{Asset, Decimal};
+use smol_str::{SmolStr, ToSmolStr};
+
+use super::{Exchange, Market};
+use crate::ledger::{MOST_DIGITS, Settlement};
+use crate::limits::ScopeKey;
+use crate::matching::{Incoming, Plan, Resting, Step, Want};
+use crate::news::{BalanceCause, News, PublicTrade, What};
+use crate::orders::{
+    AccountId, Amount, EndReason, Execution, Order, Placement, Reject, Rule, SelfTrade, Submit, Which,
+};
+use crate::setup::{MarketStatus, Rules};
+
+/// Length of the client ids made up for orders and cancels that have none.
+const CLIENT_ID_LENGTH: usize = 22;
+
+/// An order that will be taken: what it is and what matching will do with it.
+struct Ticket {
+    price: Option<Decimal>,
+    amount: Decimal,
+    quote_amount: Option<Decimal>,
+    time_in_force: TimeInForce,
+    self_trade: SelfTrade,
+    plan: Plan,
+}
+
+/// What one request has touched; news of balances, trades and the top of the book follow at its end.
+pub(super) struct Turn {
+    symbol: SmolStr,
+    touched: BTreeMap<AccountId, BTreeSet<Asset>>,
+    trades: Vec<PublicTrade>,
+    executions: Vec<Execution>,
+    house_ended: Vec<u64>,
+}
+
+impl Turn {
+    pub(super) fn new(symbol: &str) -> Self {
+        Self {
+            symbol: SmolStr::new(symbol),
+            touched: BTreeMap::new(),
+            trades: Vec::new(),
+            executions: Vec::new(),
+            house_ended: Vec::new(),
+        }
+    }
+
+    fn touch<'a>(&mut self, account: AccountId, assets: impl IntoIterator<Item = &'a Asset>) {
+        if !account.is_house() {
+            self.touched.entry(account).or_default().extend(assets.into_iter().cloned());
+        }
+    }
+}
+
+/// A trade between two orders, while it is carried out.
+#[derive(Clone, Copy)]
+struct Match {
+    trade_id: u64,
+    price: Decimal,
+    amount: Decimal,
+    taker: u64,
+    maker: u64,
+    /// Whether this fill can be the taker's last: not if the book is too thin for it.
+    taker_can_end: bool,
+}
+
+impl Exchange {
+    /// Places an order. A FOK or market order without counterparty is taken and expires at once.
+    ///
+    /// # Errors
+    /// The first reason against it; nothing has changed then.
+    pub fn place(&mut self, account: AccountId, submit: &Submit) -> Result<Placement, Reject> {
+        let ticket = match self.judge(account, submit) {
+            Ok(ticket) => ticket,
+            Err(reject) => {
+                self.announce_rejection(account, submit, reject);
+                return Err(reject);
+            }
+        };
+        let mut turn = Turn::new(&submit.symbol);
+        let id = self.accept(account, submit, &ticket, &mut turn);
+        if ticket.time_in_force != TimeInForce::Fok || ticket.plan.complete {
+            let can_end = ticket.quote_amount.is_none() || ticket.plan.complete;
+            for step in &ticket.plan.steps {
+                self.carry_out(id, *step, can_end, &mut turn);
+            }
+        }
+        self.finish(id, &ticket, &mut turn);
+        let executions = std::mem::take(&mut turn.executions);
+        let order = self.orders.get(id).cloned();
+        self.close(turn);
+        order.map(|order| Placement { order, executions }).ok_or(Reject::UnknownOrder)
+    }
+
+    /// Whether [`Exchange::place`] would take the order; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Exchange::place`].
+    pub fn check(&self, account: AccountId, submit: &Submit) -> Result<(), Reject> {
+        self.judge(account, submit).map(|_| ())
+    }
+
+    /// Cancels an order. `cancel_id` is the request's own client id, for the news; made up if absent.
+    ///
+    /// # Errors
+    /// [`Reject::UnknownOrder`] unless the order is live; [`Reject::UnknownMarket`].
+    pub fn cancel(
+        &mut self,
+        account: AccountId,
+        symbol: &str,
+        which: &Which,
+        cancel_id: Option<&str>,
+    ) -> Result<Order, Reject> {
+        let id = self.live_order(account, symbol, which)?;
+        let cancel_id = cancel_id.map_or_else(|| self.made_up_id(), SmolStr::new);
+        let mut turn = Turn::new(symbol);
+        self.end(id, OrderState::Cancelled, EndReason::Requested, What::Cancelled { cancel_id }, &mut turn);
+        self.close(turn);
+        self.orders.get(id).cloned().ok_or(Reject::UnknownOrder)
+    }
+
+    /// Cancels all open orders of an account on a market; returns them as they ended, by id.
+    ///
+    /// # Errors
+    /// [`Reject::UnknownOrder`] if there are none; [`Reject::UnknownMarket`].
+    pub fn cancel_all(&mut self, account: AccountId, symbol: &str) -> Result<Vec<Order>, Reject> {
+        self.listed(symbol).ok_or(Reject::UnknownMarket)?;
+        let ids: Vec<u64> = self.open_orders(account, Some(symbol)).iter().map(|order| order.id).collect();
+        if ids.is_empty() {
+            return Err(Reject::UnknownOrder);
+        }
+        ids.into_iter().map(|id| self.cancel(account, symbol, &Which::Id(id), None)).collect()
+    }
+
+    /// Reduces an open order's amount to `amount` and keeps its place in the queue.
+    ///
+    /// # Errors
+    /// [`Reject::UnknownOrder`]; [`Reject::Rule`] unless `amount` is whole steps between what is filled and the old
+    /// amount.
+    pub fn reduce(
+        &mut self,
+        account: AccountId,
+        symbol: &str,
+        which: &Which,
+        amount: Decimal,
+    ) -> Result<Order, Reject> {
+        let id = self.live_order(account, symbol, which)?;
+        let amount = amount.normalize();
+        let market = self.markets.get_mut(symbol).ok_or(Reject::UnknownMarket)?;
+        let order = self.orders.get_mut(id).ok_or(Reject::UnknownOrder)?;
+        let price = order.price.ok_or(Reject::UnknownOrder)?;
+        if amount <= order.filled || amount >= order.amount || !is_multiple(amount, market.setup.rules.step) {
+            return Err(Reject::Rule(Rule::LotSize));
+        }
+        let less = order.amount - amount;
+        let freed = if order.side == Side::Buy { price * less } else { less };
+        let asset = if order.side == Side::Buy { &market.setup.quote } else { &market.setup.base };
+        market.book.reduce(order.side, price, id, less);
+        order.amount = amount;
+        order.locked -= freed;
+        order.updated = self.now;
+        let result = order.clone();
+        self.ledger.unlock(account, asset, freed);
+        let mut turn = Turn::new(symbol);
+        turn.touch(account, [&market.setup.base, &market.setup.quote]);
+        self.tell_order(&result, What::Replaced);
+        self.close(turn);
+        Ok(result)
+    }
+
+    /// Removes an order on the exchange's own account, as [`EndReason::Administrative`].
+    ///
+    /// # Errors
+    /// [`Reject::UnknownOrder`] unless the order is live.
+    pub fn expire(&mut self, order_id: u64) -> Result<Order, Reject> {
+        let live = self.orders.get(order_id).filter(|order| order.is_live());
+        let symbol = live.ok_or(Reject::UnknownOrder)?.symbol.clone();
+        let mut turn = Turn::new(&symbol);
+        self.end(order_id, OrderState::Expired, EndReason::Administrative, What::Expired, &mut turn);
+        let order = self.orders.get(order_id).cloned().ok_or(Reject::UnknownOrder);
+        self.close(turn);
+        order
+    }
+
+    fn live_order(&self, account: AccountId, symbol: &str, which: &Which) -> Result<u64, Reject> {
+        self.listed(symbol).ok_or(Reject::UnknownMarket)?;
+        let order = self.orders.find(account, symbol, which).filter(|order| order.is_live());
+        order.map(|order| order.id).ok_or(Reject::UnknownOrder)
+    }
+
+    /// Finds what speaks against an order: first its form, then the market's rules, then the market's state, then the
+    /// account.
+    fn judge(&self, account: AccountId, submit: &Submit) -> Result<Ticket, Reject> {
+        if !self.ledger.knows(account) {
+            return Err(Reject::UnknownAccount);
+        }
+        let market = self.listed(&submit.symbol).ok_or(Reject::UnknownMarket)?;
+        let rules = &market.setup.rules;
+        let market_order = submit.order_type == OrderType::Market;
+        if !rules.order_types.contains(&submit.order_type) {
+            return Err(Reject::UnsupportedType);
+        }
+        let price = match submit.price {
+            _ if market_order => None,
+            Some(price) => Some(price.normalize()),
+            None => return Err(Reject::PriceMissing),
+        };
+        let want = check_amount(submit, market, price)?;
+        if market.setup.status != MarketStatus::Trading {
+            return Err(Reject::MarketClosed);
+        }
+        self.check_account(account, submit, rules)?;
+        let self_trade = submit.self_trade.unwrap_or(market.setup.self_trade);
+        let plan = market.book.plan(&Incoming { account, side: submit.side, limit: price, want, self_trade });
+        let meets_someone = !plan.steps.is_empty() || plan.taker_expires;
+        if submit.order_type == OrderType::LimitMaker && meets_someone {
+            return Err(Reject::WouldTake);
+        }
+        let (amount, quote_amount) = match want {
+            Want::Base(amount) => (amount, None),
+            // Not even one step can be had for the money.
+            Want::Quote { .. } if plan.complete && plan.filled.is_zero() => {
+                return Err(Reject::Rule(Rule::LotSize));
+            }
+            Want::Quote { amount, .. } => (plan.filled, Some(amount)),
+        };
+        let (asset, needed) = match (submit.side, price) {
+            (Side::Sell, _) => (&market.setup.base, amount),
+            (Side::Buy, Some(price)) => (&market.setup.quote, price * amount),
+            (Side::Buy, None) => (&market.setup.quote, quote_amount.unwrap_or(plan.cost)),
+        };
+        if self.ledger.balance(account, asset).free < needed {
+            return Err(Reject::InsufficientBalance);
+        }
+        let time_in_force = match submit.order_type {
+            OrderType::Limit => submit.time_in_force,
+            OrderType::LimitMaker | OrderType::Market => TimeInForce::Gtc,
+        };
+        Ok(Ticket { price, amount, quote_amount, time_in_force, self_trade, plan })
+    }
+
+    fn check_account(&self, account: AccountId, submit: &Submit, rules: &Rules) -> Result<(), Reject> {
+        if account.is_house() {
+            return Ok(());
+        }
+        if let Some(client) = &submit.client_id {
+            let same = self.orders.find(account, &submit.symbol, &Which::Client(client.clone()));
+            if same.is_some_and(Order::is_live) {
+                return Err(Reject::DuplicateClientId);
+            }
+        }
+        let open = || self.orders.live(account).filter(|order| order.symbol == submit.symbol).count();
+        match rules.max_open_orders {
+            Some(most) if submit.order_type != OrderType::Market && open() >= most => {
+                Err(Reject::Rule(Rule::MaxOpenOrders))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn announce_rejection(&mut self, account: AccountId, submit: &Submit, reject: Reject) {
+        if !self.announce_rejections || account.is_house() || !self.ledger.knows(account) {
+            return;
+        }
+        let amounts = match submit.amount {
+            Amount::Base(amount) => (amount, None),
+            Amount::Quote(amount) => (Decimal::ZERO, Some(amount)),
+        };
+        let client_id = submit.client_id.clone().unwrap_or_default();
+        let mut order = self.blank(account, submit, client_id, amounts);
+        order.state = OrderState::Failed;
+        self.tell_order(&order, What::Rejected(reject));
+    }
+
+    /// The order as it is before anything has happened to it; its id is zero.
+    fn blank(
+        &self,
+        account: AccountId,
+        submit: &Submit,
+        client_id: SmolStr,
+        (amount, quote_amount): (Decimal, Option<Decimal>),
+    ) -> Order {
+        Order {
+            id: 0,
+            client_id,
+            account,
+            symbol: submit.symbol.clone(),
+            side: submit.side,
+            order_type: submit.order_type,
+            time_in_force: submit.time_in_force,
+            price: submit.price.filter(|_| submit.order_type != OrderType::Market),
+            amount,
+            quote_amount,
+            filled: Decimal::ZERO,
+            filled_quote: Decimal::ZERO,
+            state: OrderState::Open,
+            reason: None,
+            self_trade: submit.self_trade.unwrap_or_default(),
+            locked: Decimal::ZERO,
+            created: self.now,
+            updated: self.now,
+            working_since: None,
+        }
+    }
+
+    fn accept(&mut self, account: AccountId, submit: &Submit, ticket: &Ticket, turn: &mut Turn) -> u64 {
+        let client_id = match &submit.client_id {
+            Some(id) => id.clone(),
+            None if account.is_house() => SmolStr::default(),
+            None => self.made_up_id(),
+        };
+        let order = Order {
+            id: self.next_order_id,
+            price: ticket.price,
+            time_in_force: ticket.time_in_force,
+            self_trade: ticket.self_trade,
+            working_since: Some(self.now),
+            ..self.blank(account, submit, client_id, (ticket.amount, ticket.quote_amount))
+        };
+        self.next_order_id += 1;
+        let id = order.id;
+        self.tell_order(&order, What::New);
+        if let Some(market) = self.markets.get(&submit.symbol) {
+            turn.touch(account, [&market.setup.base, &market.setup.quote]);
+        }
+        self.orders.insert(order);
+        id
+    }
+
+    fn made_up_id(&mut self) -> SmolStr {
+        self.client_ids.text(CLIENT_ID_LENGTH).to_smolstr()
+    }
+
+    fn carry_out(&mut self, taker: u64, step: Step, taker_can_end: bool, turn: &mut Turn) {
+        let (maker, price, amount) = match step {
+            Step::Fill { maker, price, amount } => (maker.order_id, price, amount),
+            Step::ExpireMaker { maker, .. } => {
+                let (state, reason) = (OrderState::Expired, EndReason::SelfTrade);
+                return self.end(maker.order_id, state, reason, What::Expired, turn);
+            }
+        };
+        let Some(side) = self.orders.get(taker).map(|order| order.side) else { return };
+        let Some(market) = self.markets.get_mut(&turn.symbol) else { return };
+        let trade_id = market.take_trade_id();
+        market.book.reduce(side.opposite(), price, maker, amount);
+        let buys = side == Side::Buy;
+        let trade = PublicTrade {
+            symbol: turn.symbol.clone(),
+            id: trade_id,
+            price,
+            amount,
+            buyer_order_id: if buys { taker } else { maker },
+            seller_order_id: if buys { maker } else { taker },
+            is_buyer_maker: !buys,
+            time: self.now,
+        };
+        market.record(trade.clone());
+        turn.trades.push(trade);
+        let matched = Match { trade_id, price, amount, taker, maker, taker_can_end };
+        self.fill(matched, false, turn);
+        self.fill(matched, true, turn);
+    }
+
+    /// One side of a trade: its money, its order, its record.
+    fn fill(&mut self, matched: Match, is_maker: bool, turn: &mut Turn) {
+        let Match { trade_id, price, amount, .. } = matched;
+        let (id, counter) =
+            if is_maker { (matched.maker, matched.taker) } else { (matched.taker, matched.maker) };
+        let Some(counter_account) = self.orders.get(counter).map(|order| order.account) else { return };
+        let Some(market) = self.markets.get(&turn.symbol) else { return };
+        let Some(order) = self.orders.get_mut(id) else { return };
+        let cost = price * amount;
+        let (commission, commission_asset) = self.ledger.settle(&Settlement {
+            account: order.account,
+            symbol: &turn.symbol,
+            base: &market.setup.base,
+            quote: &market.setup.quote,
+            side: order.side,
+            amount,
+            cost,
+            is_maker,
+        });
+        let first = order.filled.is_zero();
+        order.filled += amount;
+        order.filled_quote += cost;
+        order.updated = self.now;
+        let ended = order.filled == order.amount && (is_maker || matched.taker_can_end);
+        order.state = if ended { OrderState::Filled } else { OrderState::PartiallyFilled };
+        if is_maker {
+            order.locked -= if order.side == Side::Buy { cost } else { amount };
+        }
+        let order = order.clone();
+        if ended {
+            self.orders.end(order.account, id);
+        }
+        if order.account.is_house() {
+            turn.house_ended.extend(ended.then_some(id));
+            return;
+        }
+        let execution = Execution {
+            trade_id,
+            execution_id: self.next_execution_id,
+            order_id: id,
+            client_id: order.client_id.clone(),
+            symbol: turn.symbol.clone(),
+            side: order.side,
+            price,
+            amount,
+            quote: cost,
+            commission,
+            commission_asset,
+            is_maker,
+            time: self.now,
+            counter_order_id: counter,
+            counter_account,
+        };
+        self.next_execution_id += 1;
+        turn.touch(order.account, [&market.setup.base, &market.setup.quote, &execution.commission_asset]);
+        self.ledger.record(order.account, execution.clone());
+        if first {
+            self.credit_order(order.account, is_maker);
+        }
+        if !is_maker {
+            turn.executions.push(execution.clone());
+        }
+        self.tell_order(&order, What::Trade(execution));
+    }
+
+    fn credit_order(&mut self, account: AccountId, is_maker: bool) {
+        let policy = &self.order_count;
+        let units = if is_maker { policy.first_fill_maker } else { policy.first_fill_taker };
+        for pool in &policy.pools {
+            self.limits.credit(pool, ScopeKey::Account(account), units, self.now);
+        }
+    }
+
+    /// What becomes of the part of a new order that did not trade.
+    fn finish(&mut self, id: u64, ticket: &Ticket, turn: &mut Turn) {
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.is_live()) else { return };
+        let reason = match (order.order_type, ticket.time_in_force) {
+            (OrderType::Market, _) if ticket.plan.taker_expires => Some(EndReason::SelfTrade),
+            (OrderType::Market, _) => Some(EndReason::NoLiquidity),
+            (_, TimeInForce::Fok) => Some(EndReason::FillOrKill),
+            _ if ticket.plan.taker_expires => Some(EndReason::SelfTrade),
+            (_, TimeInForce::Ioc) => Some(EndReason::ImmediateOrCancel),
+            (_, TimeInForce::Gtc) => None,
+        };
+        if let Some(reason) = reason {
+            return self.end(id, OrderState::Expired, reason, What::Expired, turn);
+        }
+        let (Some(price), Some(market)) = (order.price, self.markets.get_mut(&turn.symbol)) else { return };
+        let remaining = order.remaining();
+        let (asset, locked) = match order.side {
+            Side::Buy => (&market.setup.quote, price * remaining),
+            Side::Sell => (&market.setup.base, remaining),
+        };
+        order.locked = locked;
+        self.ledger.lock(order.account, asset, locked);
+        let resting = Resting { order_id: id, account: order.account, remaining };
+        market.book.rest(order.side, price, resting);
+    }
+
+    /// Ends a live order: off the book, money free again, told.
+    pub(super) fn end(&mut self, id: u64, state: OrderState, reason: EndReason, what: What, turn: &mut Turn) {
+        let Some(market) = self.markets.get_mut(&turn.symbol) else { return };
+        let Some(order) = self.orders.get_mut(id).filter(|order| order.is_live()) else { return };
+        let (base, quote) = (&market.setup.base, &market.setup.quote);
+        if let Some(price) = order.price
+            && market.book.reduce(order.side, price, id, order.remaining()).is_some()
+        {
+            let asset = if order.side == Side::Buy { quote } else { base };
+            self.ledger.unlock(order.account, asset, order.locked);
+            order.locked = Decimal::ZERO;
+        }
+        order.state = state;
+        order.reason = Some(reason);
+        order.updated = self.now;
+        turn.touch(order.account, [base, quote]);
+        let order = order.clone();
+        self.orders.end(order.account, id);
+        if order.account.is_house() {
+            turn.house_ended.push(id);
+        }
+        self.tell_order(&order, what);
+    }
+
+    /// Ends a request: tells balances, trades and the top of the book.
+    pub(super) fn close(&mut self, turn: Turn) {
+        let time = self.now;
+        for (account, assets) in turn.touched {
+            self.ledger.stamp(account, time);
+            let balances = assets
+                .into_iter()
+                .map(|asset| (asset.clone(), self.ledger.balance(account, &asset)))
+                .collect();
+            self.tell(News::Balances { time, account, balances, cause: BalanceCause::Order });
+        }
+        for trade in turn.trades {
+            self.tell(News::Trade(trade));
+        }
+        if let Some(best) = self.markets.get_mut(&turn.symbol).and_then(Market::tell_best) {
+            self.tell(News::Best { time, best });
+        }
+        for id in turn.house_ended {
+            self.orders.remove(id);
+        }
+    }
+
+    fn tell_order(&mut self, order: &Order, what: What) {
+        if !order.account.is_house() {
+            let order = Box::new(order.clone());
+            self.tell(News::Order { time: self.now, account: order.account, order, what });
+        }
+    }
+}
+
+/// Checks amount and price against the market's rules.
+fn check_amount(submit: &Submit, market: &Market, price: Option<Decimal>) -> Result<Want, Reject> {
+    let rules = &market.setup.rules;
+    if let Some(price) = price {
+        let within = price >= rules.min_price && price <= rules.max_price;
+        if !within || !is_multiple(price, rules.tick) {
+            return Err(Reject::Rule(Rule::PriceFilter));
+        }
+        if let Some((lowest, highest)) = rules.percent_price {
+            let last = market.last_price();
+            if price < last * lowest || price > last * highest {
+                return Err(Reject::Rule(Rule::PercentPrice));
+            }
+        }
+    }
+    match submit.amount {
+        Amount::Base(amount) => {
+            let amount = amount.normalize();
+            let within = amount >= rules.min_amount && amount <= rules.max_amount;
+            if !within || !is_multiple(amount, rules.step) {
+                return Err(Reject::Rule(Rule::LotSize));
+            }
+            if price.is_none() && rules.market_max_amount.is_some_and(|most| amount > most) {
+                return Err(Reject::Rule(Rule::MarketLotSize));
+            }
+            if price.unwrap_or_else(|| market.last_price()) * amount < rules.min_notional {
+                return Err(Reject::Rule(Rule::MinNotional));
+            }
+            Ok(Want::Base(amount))
+        }
+        Amount::Quote(_) if price.is_some() => Err(Reject::UnsupportedType),
+        Amount::Quote(amount) => {
+            let amount = amount.normalize();
+            let most = rules.market_max_amount.unwrap_or(rules.max_amount) * market.last_price();
+            if amount <= Decimal::ZERO || amount.scale() > MOST_DIGITS {
+                return Err(Reject::Rule(Rule::LotSize));
+            }
+            if amount > most {
+                return Err(Reject::Rule(Rule::MarketLotSize));
+            }
+            if amount < rules.min_notional {
+                return Err(Reject::Rule(Rule::MinNotional));
+            }
+            Ok(Want::Quote { amount, step: rules.step })
+        }
+    }
+}
+
+fn is_multiple(value: Decimal, unit: Decimal) -> bool {
+    value.checked_rem(unit).is_some_and(|rest| rest.is_zero())
+}
