@@ -86,7 +86,7 @@ impl Exchange {
             };
             exchange.ledger.open(house, setup.start);
         }
-        for account in setup.accounts {
+        for account in &setup.accounts {
             exchange.open_account(account)?;
         }
         for market in setup.markets {
@@ -276,7 +276,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The id is taken or reserved, or a balance is negative or too large.
-    pub fn open_account(&mut self, account: AccountSetup) -> Result<(), SetupError> {
+    pub fn open_account(&mut self, account: &AccountSetup) -> Result<(), SetupError> {
         let wrong = |why| SetupError { what: account.id.to_string(), why };
         if account.id.is_house() {
             return Err(wrong("the id is reserved"));

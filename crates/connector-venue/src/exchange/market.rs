@@ -156,7 +156,7 @@ impl Market {
         let oldest = now.0.div_euclid(MINUTE) - DAY_MINUTES;
         let day = || self.minutes.iter().filter(|minute| minute.minute > oldest);
         let first_id = day().next().map(|minute| minute.first_id);
-        let last_id = day().last().map(|minute| minute.last_id);
+        let last_id = day().next_back().map(|minute| minute.last_id);
         Ticker {
             symbol: self.setup.symbol.clone(),
             open: day().next().map_or(self.last_price, |minute| minute.open),

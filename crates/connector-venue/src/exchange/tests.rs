@@ -386,9 +386,12 @@ fn orders_at_the_touch_are_filled_by_the_live_market() {
 
 #[test]
 fn live_markets_of_all_price_ranges_stay_deep() {
-    for (tick, step, notional, price) in
-        [("0.00000001", "1", "5", "0.00002"), ("0.0001", "0.1", "5", "0.5"), ("0.01", "0.0001", "5", "3000")]
-    {
+    for (tick, step, notional, price) in [
+        ("0.00000001", "1", "5", "0.00002"),
+        ("0.0001", "0.1", "5", "0.5"),
+        ("0.01", "0.0001", "5", "3000"),
+        ("1", "0.0001", "0", "50"),
+    ] {
         let rules = Rules::new(dec(tick), dec(step), dec(notional));
         let market = MarketSetup::new("BTC", "USDT", rules, dec(price)).live(Liveliness::default());
         let mut exchange = Exchange::new(setup(market)).unwrap();
@@ -397,6 +400,40 @@ fn live_markets_of_all_price_ranges_stay_deep() {
         assert!(depth.bids.len() >= 20 && depth.asks.len() >= 20, "{price}");
         assert!(exchange.ticker(S).unwrap().count > 120, "{price}");
     }
+}
+
+#[test]
+fn a_swept_book_grows_back_and_hours_pass_quickly() {
+    let mut exchange = lively();
+    let rich = [("USDT".into(), 1_000_000_000.into())];
+    exchange.open_account(&AccountSetup::new(AccountId(3), rich.to_vec())).unwrap();
+    let sweep = Submit::market(S, Side::Buy, Amount::Base(1_000.into()));
+    let swept = place(&mut exchange, AccountId(3), &sweep).order;
+    assert_eq!((swept.state, exchange.best(S).unwrap().ask), (OrderState::Expired, None));
+    exchange.advance(exchange.now().offset(SECOND));
+    assert!(exchange.depth(S, 100).unwrap().asks.len() >= 60);
+    for _ in 0..120 {
+        exchange.advance(exchange.now().offset(60 * SECOND));
+        let _ = exchange.take_news();
+    }
+    let depth = exchange.depth(S, 1000).unwrap();
+    assert!(depth.bids.len() >= 60 && depth.asks.len() >= 60);
+    assert!(exchange.imbalance().iter().all(|(_, sum)| sum.is_zero()));
+}
+
+#[test]
+fn large_orders_inside_the_spread_are_worked_off() {
+    let mut exchange = lively();
+    let bid = exchange.best(S).unwrap().bid.unwrap().price;
+    let order = Submit::limit_maker(S, Side::Buy, bid + dec("0.01"), dec("1"));
+    let id = place(&mut exchange, A, &order).order.id;
+    let mut fills = 0;
+    for _ in 0..60 {
+        exchange.advance(exchange.now().offset(SECOND));
+        assert!(exchange.depth(S, 1000).unwrap().bids.len() <= 200);
+        fills = exchange.fills(A, &HistoryQuery { order_id: Some(id), ..HistoryQuery::default() }).len();
+    }
+    assert!(fills > 5, "{fills}");
 }
 
 #[test]
