@@ -129,6 +129,11 @@ impl<D: Dialect> Engine<D> {
         let (orders, others): (Vec<_>, Vec<_>) =
             messages.into_iter().partition(|message| matches!(message, Message::Order(_)));
         self.take_account(now, others);
+        if orders.is_empty() {
+            let text = "the answer does not speak of the order";
+            let error = Error::new(Cause::Malformed, Effect::Unknown, "place", text).at(D::SPEC.name);
+            self.tracker.place_failed(now, id, &error);
+        }
         for message in orders {
             if let Message::Order(report) = message {
                 self.tracker.acknowledged(now, id, &report);

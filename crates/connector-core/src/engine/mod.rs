@@ -234,7 +234,7 @@ impl<D: Dialect> Engine<D> {
             fees: BTreeMap::new(),
             holdings: Holdings::default(),
             feeds: BTreeMap::new(),
-            tracker: Tracker::new(TrackerLimits::default()),
+            tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
             throttler,
             clock: TimeSync::default(),

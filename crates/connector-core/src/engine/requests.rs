@@ -350,8 +350,9 @@ impl<D: Dialect> Engine<D> {
                     self.clock.sample(sent, now, *time);
                 }
             }
-            let offset = self.venue_time(now).0.saturating_sub(i64::try_from(now.mono.0).unwrap_or(i64::MAX));
-            self.throttler.set_clock(offset, now);
+            if let Some(offset) = self.clock.offset_ns(now) {
+                self.throttler.set_clock(offset, now);
+            }
         }
         self.finish(now, sent, &job, attempt, result);
     }
