@@ -7,6 +7,8 @@
 mod rest;
 mod spec;
 mod stream;
+#[cfg(feature = "venue")]
+pub mod venue;
 mod wire;
 
 use connector_core::Error;

@@ -160,6 +160,15 @@ const POOLS: &[Pool] = &[
     },
 ];
 
+/// What a request about the connection itself costs: logging on, subscribing, listing.
+const LOGIN_COST: &[Cost] = &[Cost { pool: WEIGHT, weight: Weight::Fixed(2) }];
+
+/// [`LOGIN_COST`], for the venue's side.
+#[cfg(feature = "venue")]
+pub(crate) const fn link_login_cost() -> &'static [Cost] {
+    LOGIN_COST
+}
+
 const LINKS: &[LinkSpec] = &[
     LinkSpec {
         name: "market",
@@ -167,8 +176,8 @@ const LINKS: &[LinkSpec] = &[
         login: Login::None,
         connect_cost: &[Cost { pool: CONNECTIONS, weight: Weight::Fixed(1) }],
         login_cost: &[],
-        // Five are allowed and our pongs count among them.
-        frames_per_second: 4,
+        // Pings, pongs and control messages count alike.
+        frames_per_second: 5,
         max_subscriptions: 1024,
         lifetime: MINUTE.saturating_mul(24 * 60),
         max_silence: Duration::from_secs(20),
@@ -182,8 +191,9 @@ const LINKS: &[LinkSpec] = &[
             Cost { pool: CONNECTIONS, weight: Weight::Fixed(1) },
             Cost { pool: WEIGHT, weight: Weight::Fixed(2) },
         ],
-        login_cost: &[Cost { pool: WEIGHT, weight: Weight::Fixed(2) }],
-        frames_per_second: 4,
+        login_cost: LOGIN_COST,
+        // Not limited as such: requests pay in weight.
+        frames_per_second: 100,
         max_subscriptions: 1,
         lifetime: MINUTE.saturating_mul(24 * 60),
         max_silence: Duration::from_secs(20),
