@@ -283,6 +283,35 @@ mod tests {
         assert!(KeySecret::from_public_der(&der[..20]).is_none());
     }
 
+    /// Key and signature made by `openssl genpkey`, `pkey -pubout` and `dgst -sha256 -sign`.
+    #[test]
+    fn rsa_as_openssl_signs() {
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAyXVKmu9NagrP6LGthidq\n\
+orTKCo5mDdTtEllJBCGIbflBE90paNxvVhkYmfEqmOUBdn1Xf0brKRLzihH8sJ90\n\
+SSvRJR0va36sCCgsnURXAsmtWa8HYMd6H8S365HKf4ZHHDIoEtOzJs5Uh9Gpr15d\n\
+N5pLd/oqYB79yG66wfSCVT/RiHAxXKffcxe/At/UJMwhq0eU9yKkxZi4VzyBbB+f\n\
+/yfUzoPBUoL3xf0z3mCWKCnoWRsiOGqSjInEscZH/X++07mqb3HBRNpc6sQ078b7\n\
+r0KvTpeSJCyXpahzH6oyXiT733X9t90iTstzBjwyUl2qc+rwfP3RjvPiASnFnScI\n\
+UwIDAQAB\n\
+-----END PUBLIC KEY-----\n";
+        let signature = concat!(
+            "cfBXkIGw7njGfoutfaIssGtBaJ4JkjFjsZlDvDFuQMQXmY1gC9JEFc62ZgTKy48zd0PMJlyoUHBuKe2yD9v2D53t5i",
+            "unkkdSww/oZS/vwnzHP2rrAnBklPG9rLKH3Jc882idYp3ya0wROvKZVZuOL8sLm1nafTcN3rfc3+664wLzwh8UvgEk",
+            "XqPv5ApOQZwSCW24lfAHmMsYLOdKak1AukyDFKybKaAdpXBxrcFvxXrDc9jLYOjSfs2QuAT/nT+MCizO+FZSNX5NWj",
+            "GYtrg2quuzAtaD9AdOEnCSqu8Y4DCD89odhBt2BOWmWkZU9wB/Vkdp3oZJfPsdOWTvOWP8Xg=="
+        );
+        let signature = STANDARD.decode(signature).unwrap();
+        let secret = KeySecret::from_public_pem(pem).unwrap();
+        assert_eq!(secret.kind(), KeyKind::Rsa);
+        assert!(secret.verify(&signature, b"symbol=X&timestamp=1"));
+        assert!(!secret.verify(&signature, b"symbol=X&timestamp=2"));
+        // The bare form holds the same key.
+        let KeySecret::Rsa(bare) = &secret else { panic!() };
+        let again = KeySecret::from_public_der(bare).unwrap();
+        assert!(again.verify(&signature, b"symbol=X&timestamp=1"));
+    }
+
     #[test]
     fn states_permissions_and_addresses_refuse() {
         let mut keys = Keys::default();

@@ -174,6 +174,7 @@ impl Limits {
     /// Spends from a budget without judging it: other clients behind the same address, say.
     pub fn spend(&mut self, pool: &str, key: ScopeKey, units: u32, now: UnixNanos) {
         if let Some(budget) = self.pools.get(pool).copied() {
+            self.forget_idle(now);
             let counter = self.counters.entry((budget.pool.name, key)).or_default();
             counter.add(budget.pool.window, units, now.0);
         }
@@ -257,6 +258,13 @@ impl Limits {
     }
 
     fn forget_idle(&mut self, now: UnixNanos) {
+        if self.records.len() >= COUNTERS {
+            let since = now.0.saturating_sub(period(self.escalation.within));
+            self.records.retain(|_, record| {
+                record.banned_until.is_some_and(|until| until > since)
+                    || record.violations.back().is_some_and(|time| *time > since)
+            });
+        }
         if self.counters.len() < COUNTERS {
             return;
         }

@@ -386,6 +386,13 @@ mod tests {
     }
 
     #[test]
+    fn a_quotient_that_rounds_up_buys_no_step_too_many() {
+        let amount = "9999999999999999.999999999999".parse().unwrap();
+        let want = Want::Quote { amount, step: 1.into() };
+        assert_eq!(want.part(Decimal::MAX, 1_000_000_000.into()), 9_999_999.into());
+    }
+
+    #[test]
     fn self_trade_prevention() {
         let plan = |mode| {
             let incoming = Incoming { self_trade: mode, ..buy(1, 101, Want::Base(6.into())) };

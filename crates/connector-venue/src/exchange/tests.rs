@@ -158,6 +158,50 @@ fn refusals_change_nothing() {
 }
 
 #[test]
+fn rules_a_market_may_have_besides() {
+    let mut market = market();
+    market.rules.percent_price = Some((dec("0.5"), 2.into()));
+    market.rules.market_max_amount = Some(1.into());
+    market.rules.max_open_orders = Some(1);
+    market.rules.order_types = vec![OrderType::Limit, OrderType::Market];
+    let mut exchange = Exchange::new(Setup { announce_rejections: true, ..setup(market) }).unwrap();
+    let post_only = Submit::limit_maker(S, Side::Buy, 50_000.into(), 1.into());
+    let by_quote = Submit { amount: Amount::Quote(100.into()), ..limit(Side::Buy, 50_000, "1") };
+    let no_price = Submit { price: None, ..limit(Side::Buy, 50_000, "1") };
+    for (submit, reject) in [
+        (limit(Side::Buy, 29_999, "1"), Reject::Rule(Rule::PercentPrice)),
+        (limit(Side::Sell, 120_001, "1"), Reject::Rule(Rule::PercentPrice)),
+        (Submit::market(S, Side::Buy, Amount::Base(dec("1.1"))), Reject::Rule(Rule::MarketLotSize)),
+        (post_only, Reject::UnsupportedType),
+        (by_quote, Reject::UnsupportedType),
+        (no_price, Reject::PriceMissing),
+    ] {
+        assert_eq!(exchange.place(A, &submit), Err(reject), "{submit:?}");
+        assert_eq!(told(&mut exchange), ["1 rejected failed"]);
+    }
+    place(&mut exchange, A, &limit(Side::Buy, 50_000, "1"));
+    let second = limit(Side::Buy, 50_000, "1");
+    assert_eq!(exchange.place(A, &second), Err(Reject::Rule(Rule::MaxOpenOrders)));
+    assert!(exchange.check(B, &second).is_ok());
+}
+
+#[test]
+fn money_from_outside_is_told() {
+    let mut exchange = exchange();
+    exchange.advance(exchange.now().offset(SECOND));
+    exchange.transfer(A, &"USDT".into(), 5.into()).unwrap();
+    assert_eq!(told(&mut exchange), ["1 deposit", "1 balances"]);
+    assert_eq!(
+        (free(&exchange, A, "USDT"), exchange.balances_changed(A)),
+        (1_000_005.into(), exchange.now())
+    );
+    let too_much = exchange.transfer(A, &"BTC".into(), (-11).into());
+    assert_eq!(too_much, Err(Reject::InsufficientBalance));
+    assert_eq!(exchange.transfer(AccountId(9), &"BTC".into(), 1.into()), Err(Reject::UnknownAccount));
+    assert!(exchange.imbalance().iter().all(|(_, sum)| sum.is_zero()));
+}
+
+#[test]
 fn self_trades_are_prevented() {
     let mut exchange = exchange();
     place(&mut exchange, A, &limit(Side::Sell, 60_000, "1"));
