@@ -16,7 +16,7 @@
 //! | `GET /connections` | `[{"id", "link", "subscriptions", "private"}]` |
 //! | `GET /market?symbol=X&limit=50` | `{"market", "depth", "best", "ticker"}`; without symbol, all markets |
 //! | `POST /market` with `{"symbol", "status"?: "trading"/"halted"/"delisted", "tick"?, "step"?, "min_notional"?, "min_amount"?, "max_amount"?}` | the market as it is now |
-//! | `POST /orders` with `{"account"?, "symbol", "side", "amount", "price"?, "client_id"?}` | the placement; a house account without `account`, which owns what it needs |
+//! | `POST /orders` with `{"account"?, "symbol", "side", "amount", "price"?, "client_id"?}` | the placement; without `account`, an order of the rest of the world, which owns what it needs |
 //! | `DELETE /orders?account=1&symbol=X` with `&client_id=` or `&id=` | the order as it ended |
 //! | `POST /transfer` with `{"account"?, "asset", "amount"}` | the balances |
 //! | `POST /advance` | `{"time_ns"}`; lets what is due happen now |
@@ -285,13 +285,33 @@ struct Order {
 
 fn place(venue: &mut Venue, body: &[u8]) -> Outcome {
     let order: Order = read(body)?;
-    let account = order.account.map_or(AccountId::HOUSE_TAKER, AccountId);
+    let house = if order.price.is_some() { AccountId::HOUSE_MAKER } else { AccountId::HOUSE_TAKER };
+    let account = order.account.map_or(house, AccountId);
+    if order.account.is_none() {
+        give_house(venue, house, &order)?;
+    }
     let submit = match order.price {
         Some(price) => Submit::limit(&order.symbol, order.side, price, order.amount),
         None => Submit::market(&order.symbol, order.side, Amount::Base(order.amount)),
     };
     let submit = Submit { client_id: order.client_id, ..submit };
     shown(&venue.exchange_mut().place(account, &submit).map_err(bad)?)
+}
+
+/// The house stands for the rest of the world: it never lacks money.
+fn give_house(venue: &mut Venue, house: AccountId, order: &Order) -> Result<(), Wrong> {
+    let exchange = venue.exchange_mut();
+    let Some((base, quote)) = exchange.market(&order.symbol).map(|m| (m.base.clone(), m.quote.clone()))
+    else {
+        return Err(Wrong(404, format!("no such market: {}", order.symbol)));
+    };
+    // A market order may sweep far through the book; ten times the last price covers any book of a test.
+    let last = exchange.ticker(&order.symbol).map_or(Decimal::ZERO, |ticker| ticker.last * Decimal::TEN);
+    let (asset, amount) = match order.side {
+        Side::Sell => (base, order.amount),
+        Side::Buy => (quote, order.amount.saturating_mul(order.price.unwrap_or(last))),
+    };
+    exchange.transfer(house, &asset, amount.max(Decimal::ZERO)).map_err(bad)
 }
 
 fn cancel(venue: &mut Venue, fields: &Fields) -> Outcome {

@@ -132,7 +132,7 @@ pub enum Fault {
         #[serde(default)]
         point: Point,
     },
-    /// The answer ends in the middle. The request is carried out.
+    /// The body ends in the middle, in a response that is whole otherwise. The request is carried out.
     #[serde(rename = "http.truncated")]
     Truncated {
         /// Bytes kept; half of the body if absent.
@@ -181,7 +181,8 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<String>,
     },
-    /// The venue's clock is this far ahead of ours (negative: behind).
+    /// The venue's clock is this far ahead of true time (negative: behind). It never steps back: set back, it stands still
+    /// until true time has caught up.
     #[serde(rename = "clock.venue_offset")]
     VenueOffset {
         /// Milliseconds.

@@ -1,7 +1,9 @@
 //! The embedded exchange: a deterministic venue that real clients can trade on.
 //!
 //! [`exchange::Exchange`] is a pure value: it does no I/O and reads no clock. Time passes only by
-//! [`Exchange::advance`](exchange::Exchange::advance).
+//! [`Exchange::advance`](exchange::Exchange::advance). An exchange crate gives it a [`face`]: its wire protocol in the reverse
+//! direction. Both together, with connections and [`faults`], are a [`venue::Venue`], which is either served on loopback
+//! sockets in real time ([`server`], with a [`control`] interface) or driven in memory under virtual time ([`memory`]).
 
 pub mod control;
 mod deeds;

@@ -268,7 +268,10 @@ impl Venue {
     ) -> HttpResponse {
         let address = ScopeKey::Address(peer.address);
         let charged = charge(&mut self.exchange, row.costs, |name| fields.get(name), address);
-        let refusal = charged.err().map(|denied| self.face.refuse(&denied, &self.exchange));
+        let refusal = charged
+            .and_then(|()| self.not_banned(address))
+            .err()
+            .map(|denied| self.face.refuse(&denied, &self.exchange));
         let call = Call { row, request, fields, peer, account: None.into() };
         let mut response = refusal.unwrap_or_else(|| self.face.http(&call, &mut self.exchange));
         let account = call.account.get().map(ScopeKey::Account);
@@ -288,6 +291,15 @@ impl Venue {
             }
         }
         response
+    }
+
+    /// Bans hold for what costs nothing, too.
+    fn not_banned(&self, key: ScopeKey) -> Result<(), Denied> {
+        let now = self.exchange.now();
+        self.exchange.limits().banned_until(key, now).map_or(Ok(()), |until| {
+            let rest = u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0);
+            Err(Denied::Banned { until, retry_after: Duration::from_nanos(rest) })
+        })
     }
 
     /// Opens a stream connection.
@@ -323,6 +335,7 @@ impl Venue {
         let mut session = self.face.accept(path, query, peer, &mut self.exchange)?;
         let address = ScopeKey::Address(peer.address);
         charge(&mut self.exchange, session.link.connect_cost, |_| None, address)
+            .and_then(|()| self.not_banned(address))
             .map_err(|denied| Box::new(self.face.refuse(&denied, &self.exchange)))?;
         self.next_session += 1;
         session.id = SessionId(self.next_session);

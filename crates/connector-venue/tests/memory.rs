@@ -1,5 +1,12 @@
 //! Machines against the venue under virtual time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed"
+)]
+
 mod toy;
 
 use std::collections::VecDeque;
@@ -71,7 +78,7 @@ impl Machine for Trader {
         }
         self.next = now.mono.after(STEP);
         self.number += 1;
-        let (side, id) = (if self.number % 2 == 0 { "sell" } else { "buy" }, self.number);
+        let (side, id) = (if self.number.is_multiple_of(2) { "sell" } else { "buy" }, self.number);
         let request = HttpRequest {
             method: Method::Post,
             path: "/order".into(),
@@ -111,7 +118,6 @@ fn a_machine_trades() {
     let trader = memory.machine(id).unwrap();
     assert!(trader.answers.iter().all(|(_, result)| *result == Ok(200)), "{:?}", trader.answers);
     assert!(trader.heard.contains(&"ok 1".to_owned()) && trader.heard.contains(&"order n3 new 0".to_owned()));
-    assert_eq!(memory.now().mono, Mono(memory.now().mono.0));
     let orders = memory.venue().exchange().all_orders(ME, &Default::default());
     assert!(orders.len() >= 4);
 }

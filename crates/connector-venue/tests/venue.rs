@@ -1,5 +1,12 @@
 //! The venue as a value: routes, limits, connections and faults, without any wire.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed"
+)]
+
 mod toy;
 
 use std::time::Duration;

@@ -22,11 +22,11 @@ use connector_venue::setup::{AccountSetup, MarketSetup, Rules, Setup};
 use connector_venue::venue::Venue;
 use serde_json::{Value, json};
 
-pub const START: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
-pub const KEY: &str = "toy-key";
-pub const SECRET: &str = "toy-secret";
-pub const ME: AccountId = AccountId(1);
-pub const OTHER: AccountId = AccountId(2);
+pub(crate) const START: UnixNanos = UnixNanos(1_700_000_000_000_000_000);
+pub(crate) const KEY: &str = "toy-key";
+pub(crate) const SECRET: &str = "toy-secret";
+pub(crate) const ME: AccountId = AccountId(1);
+pub(crate) const OTHER: AccountId = AccountId(2);
 
 const SOURCE: Source = Source { url: "https://toy.example", read: "2026-11-22" };
 const WEIGHT: &[Cost] = &[Cost { pool: "weight", weight: Weight::Fixed(1) }];
@@ -121,10 +121,10 @@ static SPEC: Spec = Spec {
 };
 
 /// The toy's protocol.
-pub struct Toy;
+pub(crate) struct Toy;
 
 /// A venue with two accounts and one quiet market.
-pub fn venue() -> Venue {
+pub(crate) fn venue() -> Venue {
     Venue::new(Toy, 7, START).unwrap()
 }
 
