@@ -14,7 +14,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use connector_core::Credentials;
 use connector_core::dialect::Method;
+use connector_core::engine::Urls;
 use connector_core::time::{Mono, Now, UnixNanos};
 use connector_core::wire::{HttpRequest, HttpResponse};
 use fastwebsockets::upgrade::{UpgradeFut, is_upgrade_request, upgrade};
@@ -24,6 +26,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use smol_str::SmolStr;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
@@ -32,6 +35,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::control::{self, PREFIX};
 use crate::face::{Outbox, Payload, Peer, SessionId};
+use crate::keys::{KeySecret, KeyState};
 use crate::shim::End;
 use crate::venue::{Reply, Venue};
 
@@ -162,6 +166,25 @@ impl Server {
         let domain = self.shared.lock().venue.face().spec().domain(None);
         let links = domain.map(|domain| domain.links).unwrap_or_default();
         links.iter().map(|(name, url)| (*name, self.local_url(url))).collect()
+    }
+
+    /// The addresses a connector needs to trade here.
+    #[must_use]
+    pub fn urls(&self) -> Urls {
+        let links = self.link_urls().into_iter().map(|(name, url)| (SmolStr::new_static(name), url)).collect();
+        Urls { rest: self.rest_url(), links }
+    }
+
+    /// The first key that may trade, where its secret is shared; `None` if no key is of that kind.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        let inner = self.shared.lock();
+        inner.venue.exchange().keys().iter().find_map(|key| match &key.secret {
+            KeySecret::HmacSha256(secret) if key.may_trade && key.state == KeyState::Active => {
+                Some(Credentials::new(key.key.as_str(), secret.expose()))
+            }
+            _ => None,
+        })
     }
 
     /// Does something with the venue, at the present time; what it sends goes out at once.
