@@ -387,9 +387,9 @@ mod tests {
 
     #[test]
     fn a_quotient_that_rounds_up_buys_no_step_too_many() {
-        let amount = "9999999999999998.999999999999".parse().unwrap();
+        let amount = "72000000000000008.999999999999".parse().unwrap();
         let want = Want::Quote { amount, step: 1.into() };
-        assert_eq!(want.part(Decimal::MAX, 9.into()), 1_111_111_111_111_110_u64.into());
+        assert_eq!(want.part(Decimal::MAX, 9.into()), 8_000_000_000_000_000_u64.into());
     }
 
     #[test]

@@ -171,7 +171,8 @@ impl Server {
     /// The addresses a connector needs to trade here.
     #[must_use]
     pub fn urls(&self) -> Urls {
-        let links = self.link_urls().into_iter().map(|(name, url)| (SmolStr::new_static(name), url)).collect();
+        let links =
+            self.link_urls().into_iter().map(|(name, url)| (SmolStr::new_static(name), url)).collect();
         Urls { rest: self.rest_url(), links }
     }
 
