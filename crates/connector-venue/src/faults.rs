@@ -14,8 +14,9 @@
 //!
 //! Three groups. Faults of requests (`net.*`, `http.*`, `limit.retry_after`) bend the request that matches. Faults of frames
 //! (`ws.*` but `ws.close`) bend frames that match; pings and closes are never touched, so a muted link still looks alive.
-//! Deeds (`ws.close`, `net.half_open` and `net.reset` of streams, `limit.*`, `clock.*`, `acct.*`) are done once their
-//! `after_ms` has passed, or, if `match` names a request (`method`, `path`, `row` or `contains`), whenever one matches.
+//! Deeds (`ws.close`, `net.half_open` and `net.reset` of streams, `limit.*`, `clock.*`, `acct.*`) are done once, when their
+//! `after_ms` has passed, or, if `match` names a request (`method`, `path`, `row` or `contains`), just before one that
+//! matches is carried out; `link` and `connection` then select the streams.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,10 @@ pub enum Point {
 #[serde(tag = "fault", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
+    /// No connection can be made: the request is certainly not sent. Real sockets cannot refuse one request, so the loopback
+    /// server resets the connection before it is carried out.
+    #[serde(rename = "net.refuse")]
+    Refuse {},
     /// The request is carried out, its answer never arrives.
     #[serde(rename = "net.drop_reply")]
     DropReply {},

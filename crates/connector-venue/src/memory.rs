@@ -420,6 +420,10 @@ impl<M: Machine> Memory<M> {
                 self.cause(at, Event::Answer { of, result: Ok(Box::new(response)) });
             }
             Reply::Silence => {}
+            Reply::Refused => {
+                let result = Err(TransportError::NotSent("connection refused".to_owned()));
+                self.cause(self.now.after(way), Event::Answer { of, result });
+            }
             Reply::Reset { delay } => {
                 let result = Err(TransportError::Broken("connection reset".to_owned()));
                 self.cause(self.now.after(way).after(delay), Event::Answer { of, result });
@@ -457,6 +461,9 @@ impl<M: Machine> Memory<M> {
         let instead = verdict.instead.or(verdict.afterwards);
         match (verdict.end, instead) {
             (End::Silence, _) => {}
+            (End::Refused, _) => {
+                self.cause(at, Event::Refused { of, reason: "connection refused".to_owned() });
+            }
             (End::Reset, _) => self.cause(at, Event::Refused { of, reason: "connection reset".to_owned() }),
             (End::Answer, Some(response)) => {
                 self.cause(at, Event::Refused { of, reason: format!("status {}", response.status) });

@@ -363,6 +363,10 @@ impl Connection {
                 Ok(answer(response))
             }
             Reply::Silence => std::future::pending().await,
+            Reply::Refused => {
+                self.reset.store(true, Ordering::Relaxed);
+                Err(Cut)
+            }
             Reply::Reset { delay } => {
                 sleep(delay).await;
                 self.reset.store(true, Ordering::Relaxed);
@@ -386,7 +390,7 @@ impl Connection {
         match verdict.end {
             End::Answer => {}
             End::Silence => return std::future::pending().await,
-            End::Reset => {
+            End::Reset | End::Refused => {
                 self.reset.store(true, Ordering::Relaxed);
                 return Err(Cut);
             }

@@ -39,7 +39,7 @@ pub struct Verdict {
     /// How it ends.
     pub end: End,
     /// Deeds to do before it is carried out.
-    pub deeds: Vec<Fault>,
+    pub deeds: Vec<Deed>,
 }
 
 /// How a request ends.
@@ -52,9 +52,11 @@ pub enum End {
     Silence,
     /// With a reset of the connection.
     Reset,
+    /// Before it begins: no connection is made. Real sockets show a reset instead.
+    Refused,
 }
 
-/// A stream deed: what to do with which connections.
+/// Something done to the venue itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deed {
     /// What.
@@ -137,7 +139,7 @@ impl Shim {
         for armed in self.armed.values_mut() {
             let fits = armed.rule.takes_requests() && armed.rule.matcher.fits_request(request, row, fields);
             if fits && armed.strikes(now) {
-                bend(&armed.rule.fault, &mut verdict);
+                bend(&armed.rule, &mut verdict);
             }
         }
         verdict
@@ -275,8 +277,9 @@ impl FaultRule {
             | F::HtmlBody { .. }
             | F::Truncated { .. }
             | F::Empty200 { .. }
+            | F::Refuse {}
             | F::RetryAfter { .. } => true,
-            F::Reset { .. } | F::HalfOpen {} => !self.matcher.names_stream(),
+            F::Reset { .. } | F::HalfOpen {} => !self.matcher.names_stream() || self.matcher.names_request(),
             _ => self.is_deed() && self.matcher.names_request(),
         }
     }
@@ -313,7 +316,7 @@ impl FaultRule {
 
     fn is_deed_by_time(&self) -> bool {
         match self.fault {
-            Fault::Reset { .. } => self.matcher.names_stream(),
+            Fault::Reset { .. } => self.matcher.names_stream() && !self.matcher.names_request(),
             Fault::HalfOpen {} => !self.matcher.names_request(),
             _ => self.is_deed() && !self.matcher.names_request(),
         }
@@ -377,12 +380,15 @@ impl Matcher {
     }
 }
 
-fn bend(fault: &Fault, verdict: &mut Verdict) {
+fn bend(rule: &FaultRule, verdict: &mut Verdict) {
+    let deed = || Deed { fault: rule.fault.clone(), matcher: rule.matcher.clone() };
     let place = |point: Point, response: HttpResponse, verdict: &mut Verdict| match point {
         Point::BeforeApply => verdict.instead = Some(response),
         Point::AfterApply => verdict.afterwards = Some(response),
     };
-    match fault {
+    match &rule.fault {
+        Fault::Reset { .. } | Fault::HalfOpen {} if rule.matcher.names_stream() => verdict.deeds.push(deed()),
+        Fault::Refuse {} => (verdict.lost, verdict.end) = (true, End::Refused),
         Fault::DropReply {} => verdict.end = End::Silence,
         Fault::DropRequest {} | Fault::HalfOpen {} => (verdict.lost, verdict.end) = (true, End::Silence),
         Fault::Reset { point } => {
@@ -416,7 +422,7 @@ fn bend(fault: &Fault, verdict: &mut Verdict) {
         }
         Fault::Truncated { keep } => verdict.truncate = Some(*keep),
         Fault::RetryAfter { value } => verdict.retry_after = Some(value.clone()),
-        other => verdict.deeds.push(other.clone()),
+        _ => verdict.deeds.push(deed()),
     }
 }
 

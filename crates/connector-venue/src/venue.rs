@@ -43,6 +43,8 @@ pub enum Reply {
     },
     /// No answer, and the connection stays open.
     Silence,
+    /// No connection was made.
+    Refused,
     /// The connection is reset, after a delay.
     Reset {
         /// How long it is held back.
@@ -213,7 +215,7 @@ impl Venue {
                 Reply::Answer { response, delay: delay.saturating_add(before) }
             }
             Reply::Reset { delay } => Reply::Reset { delay: delay.saturating_add(before) },
-            Reply::Silence => Reply::Silence,
+            other => other,
         }
     }
 
@@ -233,8 +235,8 @@ impl Venue {
     /// Second step of a request.
     pub fn carry_out(&mut self, now: Now, peer: &Peer, request: &HttpRequest, verdict: &Verdict) -> Reply {
         self.advance(now);
-        for fault in &verdict.deeds {
-            self.commit(fault, &crate::faults::Matcher::default());
+        for deed in &verdict.deeds {
+            self.commit(&deed.fault, &deed.matcher);
         }
         let found = self.router.find(&*self.face, request);
         let row = found.as_ref().ok().map(|(row, _)| *row);
@@ -255,6 +257,7 @@ impl Venue {
         match (verdict.end, response) {
             (End::Answer, Some(response)) => Reply::Answer { response, delay: verdict.after },
             (End::Reset, _) => Reply::Reset { delay: verdict.after },
+            (End::Refused, _) => Reply::Refused,
             _ => Reply::Silence,
         }
     }

@@ -134,13 +134,11 @@ fn hours_pass_in_no_time_and_pings_keep_the_link() {
 #[test]
 fn transport_errors_come_from_faults() {
     let (mut memory, id) = memory(3);
-    for (fault, nth) in [("net.drop_request", 1), ("net.drop_reply", 2)] {
+    for (fault, nth) in [("net.drop_request", 1), ("net.drop_reply", 2), ("net.reset", 3), ("net.refuse", 5)]
+    {
         let armed = rule(&format!(r#"{{"fault":"{fault}","match":{{"row":"place"}}}}"#)).nth(nth);
         memory.with_venue(|venue, now| venue.arm(now, armed).unwrap());
     }
-    memory.with_venue(|venue, now| {
-        venue.arm(now, rule(r#"{"fault":"net.reset"}"#).on_row("place").nth(3)).unwrap()
-    });
     memory.run_for(Duration::from_secs(3));
     let trader = memory.machine(id).unwrap();
     let result = |id| trader.answers.iter().find(|(known, _)| *known == id).unwrap().1.clone();
@@ -148,6 +146,7 @@ fn transport_errors_come_from_faults() {
     assert_eq!(result(2), Err(TransportError::Timeout));
     assert!(matches!(result(3), Err(TransportError::Broken(_))));
     assert_eq!(result(4), Ok(200));
+    assert!(matches!(result(5), Err(TransportError::NotSent(_))), "{:?}", trader.answers);
     // Only the one whose reply was lost has been carried out.
     let orders = memory.venue().exchange().all_orders(ME, &Default::default());
     let ids: Vec<&str> = orders.iter().map(|order| order.client_id.as_str()).collect();

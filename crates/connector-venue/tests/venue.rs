@@ -117,6 +117,7 @@ fn limits_refuse_and_bans_hold() {
 fn ambiguous_answers_are_applied_or_not_as_told() {
     for (fault, applied) in [
         (r#"{"fault":"net.drop_reply"}"#, true),
+        (r#"{"fault":"net.refuse"}"#, false),
         (r#"{"fault":"net.drop_request"}"#, false),
         (r#"{"fault":"net.reset"}"#, false),
         (r#"{"fault":"net.reset","point":"after_apply"}"#, true),
@@ -228,6 +229,12 @@ fn deeds_are_done_at_their_time() {
     assert_eq!(texts(&mut venue, id), ["order ext cancelled 0"]);
     venue.arm(at(50), rule(r#"{"fault":"acct.revoke_key","match":{"row":"place"}}"#)).unwrap();
     assert_eq!(ask(&mut venue, at(50), &order("late")).status, 401);
+    let other = venue.open(at(50), &Peer::LOCAL, "/stream", "").unwrap();
+    let json = format!(r#"{{"fault":"net.reset","match":{{"path":"/ping","connection":{other}}}}}"#);
+    venue.arm(at(50), rule(&json)).unwrap();
+    assert!(venue.drain(other).is_empty());
+    assert_eq!(ask(&mut venue, at(50), &request(Method::Get, "/ping", "")).status, 200);
+    assert!(matches!(venue.drain(other)[..], [ref frame] if frame.payload == Payload::Reset));
     venue.arm(at(50), rule(r#"{"fault":"clock.venue_offset","ms":5000}"#)).unwrap();
     let ping = ask(&mut venue, at(50), &request(Method::Get, "/ping", ""));
     assert_eq!(ping.body, format!(r#"{{"time":{}}}"#, START.millis() + 5_050).into_bytes());
