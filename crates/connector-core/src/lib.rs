@@ -1,12 +1,14 @@
 //! Core of the exchange connectors.
 
 pub mod book;
+pub mod budget;
 pub mod client_id;
 mod connector;
 pub mod dialect;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod fee;
 mod id;
 pub mod message;
 mod net;

@@ -45,6 +45,29 @@ fn parse_long(text: &[u8]) -> Option<Decimal> {
     if plain { Decimal::from_str_exact(shorter).ok() } else { None }
 }
 
+/// `a × b`, exactly; `None` if that has more digits than a [`Decimal`] holds.
+#[must_use]
+pub fn product(a: Decimal, b: Decimal) -> Option<Decimal> {
+    let (a, b) = (a.normalize(), b.normalize());
+    let (mut mantissa, mut scale) = (a.mantissa().checked_mul(b.mantissa())?, a.scale() + b.scale());
+    while scale > 0 && mantissa % 10 == 0 {
+        mantissa /= 10;
+        scale -= 1;
+    }
+    Decimal::try_from_i128_with_scale(mantissa, scale).ok()
+}
+
+/// `a × b`, exactly where that fits and else rounded up, so that what is set aside for a cost is never too little. `None`
+/// if it is too large for the type.
+#[must_use]
+pub fn product_up(a: Decimal, b: Decimal) -> Option<Decimal> {
+    product(a, b).or_else(|| {
+        let rounded = a.checked_mul(b)?;
+        // One unit in the last place covers the half unit that rounding may have taken.
+        rounded.checked_add(Decimal::new(1, rounded.scale()))
+    })
+}
+
 /// Writes a number as a JSON string, exactly as valued: no exponent, no trailing zeros.
 ///
 /// # Errors
@@ -82,6 +105,18 @@ mod tests {
         assert_eq!(parse_decimal(long.as_bytes()).unwrap().to_string(), long);
         assert_eq!(parse_decimal(b"99999999999999999999999999999999"), None);
         assert_eq!(parse_decimal(b"0.000000000000000000100000000000000").unwrap(), Decimal::new(1, 19));
+    }
+
+    #[test]
+    fn products_are_exact_or_rounded_up() {
+        let number = |text: &str| text.parse::<Decimal>().unwrap();
+        assert_eq!(product(number("0.1"), number("30")), Some(number("3")));
+        let (long, small) =
+            (number("1.234567890123456789012345678"), number("1.0000000000000000000000000001"));
+        assert_eq!(product(long, small), None);
+        let up = product_up(long, small).unwrap();
+        assert!(up > long && up - long < number("0.000000000000000000000000002"), "{up}");
+        assert_eq!(product_up(Decimal::MAX, number("2")), None);
     }
 
     proptest! {

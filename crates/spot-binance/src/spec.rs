@@ -68,6 +68,8 @@ pub(crate) const SPEC: Spec = Spec {
         from_received: true,
         source: page("https://developers.binance.com/docs/binance-spot-api-docs/faqs/commission_faq"),
     },
+    // `outboundAccountPosition` is sent "any time an account balance has changed".
+    balance_push: true,
     faults: FAULTS,
     faults_source: page("https://developers.binance.com/docs/binance-spot-api-docs/errors"),
     // Orders are read from the engine's memory and then a database, copied to asynchronously.

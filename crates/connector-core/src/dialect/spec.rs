@@ -258,6 +258,9 @@ pub struct Spec {
     pub times_in_force: &'static [TimeInForce],
     /// Default fees.
     pub fees: FeeRule,
+    /// Whether the private stream tells every change of a balance, locks of orders included. Where it does not, what is
+    /// available is reckoned from the account's own activity since the last answer.
+    pub balance_push: bool,
     /// Error codes.
     pub faults: &'static [Fault],
     /// Where the error codes are documented.

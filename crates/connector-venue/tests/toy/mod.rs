@@ -114,6 +114,7 @@ static SPEC: Spec = Spec {
     order_types: &[OrderType::Limit],
     times_in_force: &[TimeInForce::Gtc],
     fees: FeeRule { maker_ppm: 1_000, taker_ppm: 1_000, from_received: true, source: SOURCE },
+    balance_push: true,
     faults: &[],
     faults_source: SOURCE,
     visibility: Duration::ZERO,
