@@ -2,8 +2,11 @@
 //!
 //! Names no exchange: a connector crate hands its dialect to [`command_line::run`] from a small example of its own.
 
+pub mod bench;
+pub mod checklist;
 pub mod command_line;
 pub mod decode;
 pub mod input;
 pub mod replay;
 pub mod report;
+pub mod rows;
