@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use connector_core::dialect::{Dialect, Spec};
+use connector_core::engine::Urls;
 use connector_core::event::{Event, OrderFilled};
 use connector_core::message::Level;
 use connector_core::order::{NewOrder, Side};
@@ -115,18 +116,22 @@ impl<D: Dialect> Open for Opener<D> {
         server: &'s Server,
         plan: Plan,
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>> {
-        let mut builder = Connector::builder(self.0)
-            .rest_url(server.rest_url())
+        let builder = Connector::builder(self.0)
+            .urls(urls(server))
             .credentials(plan.credentials)
             .pairs(plan.pairs)
             .order_id_prefix(plan.prefix)
             .request_timeout(plan.request_timeout)
             .connect_timeout(PATIENCE);
-        for (link, url) in server.link_urls() {
-            builder = builder.link_url(link, url);
-        }
         Box::pin(builder.connect())
     }
+}
+
+/// The addresses of a served venue.
+#[must_use]
+pub fn urls(server: &Server) -> Urls {
+    let links = server.link_urls().into_iter().map(|(link, url)| (SmolStr::new(link), url));
+    Urls { rest: server.rest_url(), links: links.collect() }
 }
 
 /// A market to trade on.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use spot_binance::SpotBinance;
+use spot_binance::venue::BinanceFace;
 
 fn main() -> ExitCode {
-    connector_qa::command_line::run(SpotBinance)
+    connector_qa::command_line::run(SpotBinance, || Box::new(BinanceFace))
 }

@@ -166,7 +166,7 @@ pub async fn balance_under_order(kit: Kit) -> Judgement {
     let mut desk = bench.desk().await?;
     bench.balances_agree(&desk.connector).await?;
     let before = bench.balances();
-    let mut rows = Vec::new();
+    let (mut rows, mut shown) = (Vec::new(), Vec::new());
     for side in [Side::Buy, Side::Sell] {
         let order = bench.ground()?.resting(side);
         let asset = if side == Side::Buy { order.pair.quote() } else { order.pair.base() };
@@ -183,9 +183,9 @@ pub async fn balance_under_order(kit: Kit) -> Judgement {
         desk.ended(&id).await?;
         bench.balances_agree(&desk.connector).await?;
         ensure(bench.balances() == before, || "the ledger did not return to what it was".to_owned())?;
+        shown.push(format!("{} {asset}", locked.normalize()));
         rows.push(vec![side.to_string(), asset.to_string(), locked.normalize().to_string()]);
     }
-    let shown: Vec<_> = rows.iter().map(|row| format!("{} {}", row[2], row[1])).collect();
     let text = format!("available fell by exactly {} and returned", shown.join(" and "));
     let head = ["side", "asset", "locked"].map(str::to_owned).to_vec();
     Ok(Evidence::new(text).with(Detail::Table { title: "Locked".to_owned(), head, rows }))

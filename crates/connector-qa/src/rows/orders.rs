@@ -216,10 +216,13 @@ pub async fn violations(kit: Kit) -> Judgement {
         ("insufficient balance", NewOrder { amount: all * Decimal::TWO / price, ..even.clone() }),
         ("unlisted pair", NewOrder { pair: unlisted, ..even.clone() }),
     ];
-    let mut rows = Vec::new();
+    let (mut rows, mut local) = (Vec::new(), 0);
     for (name, order) in cases {
         let told = match desk.connector.place(order) {
-            Err(error) => format!("locally: {error}"),
+            Err(error) => {
+                local += 1;
+                format!("locally: {error}")
+            }
             Ok(id) => match desk.ended(&id).await? {
                 Event::OrderFailed(failed) => format!("one event: {}", failed.error),
                 other => return Err(Failure(format!("{name}: ended as {other:?}"))),
@@ -230,7 +233,6 @@ pub async fn violations(kit: Kit) -> Judgement {
     }
     desk.listen(SILENCE).await?;
     bench.balances_agree(&desk.connector).await?;
-    let local = rows.iter().filter(|row| row[1].starts_with("locally")).count();
     let text = format!(
         "{} violations refused, {local} of them before anything was sent; nothing lingers",
         rows.len()
@@ -378,7 +380,7 @@ pub async fn fees(kit: Kit) -> Judgement {
     let mut desk = bench.desk().await?;
     let ground = bench.ground()?.clone();
     let ids = filled_orders(&bench, &mut desk, &ground).await?;
-    let mut rows = Vec::new();
+    let (mut rows, mut assets) = (Vec::new(), BTreeSet::new());
     let mut estimated = 0;
     for id in &ids {
         for (told, truth) in desk.fills(id).into_iter().zip(bench.executions_of(id)) {
@@ -390,6 +392,7 @@ pub async fn fees(kit: Kit) -> Judgement {
                     fee.amount, fee.asset, truth.commission, truth.commission_asset
                 )
             })?;
+            assets.insert(fee.asset.to_string());
             rows.push(vec![
                 told.trade_id.to_string(),
                 if truth.is_maker { "maker" } else { "taker" }.to_owned(),
@@ -398,7 +401,6 @@ pub async fn fees(kit: Kit) -> Judgement {
             ]);
         }
     }
-    let assets: BTreeSet<_> = rows.iter().map(|row| row[3].clone()).collect();
     ensure(rows.len() > ids.len(), || "too few fills to judge by".to_owned())?;
     let assets: Vec<_> = assets.into_iter().collect();
     let text = format!(

@@ -2,16 +2,21 @@
 //!
 //! Exit codes: 0 when everything asked for succeeded, 1 when something did not, 2 when the command line was wrong.
 
+mod qa;
+mod venue;
+
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser};
 use connector_core::Pair;
 use connector_core::dialect::{Dialect, Spec, Symbols};
 use connector_core::message::Market;
+use connector_venue::face::Face;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -35,7 +40,16 @@ enum Arguments {
     /// Play recorded raw streams through decoder, sequencing and book, and check the book against the venue's best prices
     #[command(override_usage = "cargo xtask replay <CONNECTOR> [OPTIONS] <FILE>...")]
     Replay(ReplayArguments),
+    /// Serve the embedded venue on 127.0.0.1 until SIGINT, SIGTERM or the end of standard input
+    #[command(override_usage = "cargo xtask venue <CONNECTOR> [OPTIONS]")]
+    Venue(venue::VenueArguments),
+    /// Run the QA checklist against the embedded venue, judged by its ledger
+    #[command(override_usage = "cargo xtask qa <CONNECTOR|--all> [OPTIONS]")]
+    Qa(qa::QaArguments),
 }
+
+/// Makes the embedded venue's face.
+type MakeFace = Rc<dyn Fn() -> Box<dyn Face>>;
 
 #[derive(Args)]
 struct ReplayArguments {
@@ -88,16 +102,16 @@ pub enum Ended {
     Io(#[from] io::Error),
 }
 
-/// Runs the command line of this process for one connector.
+/// Runs the command line of this process for one connector, whose embedded venue speaks through the face that `face` makes.
 #[must_use]
-pub fn run<D: Dialect>(_: D) -> ExitCode {
+pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -> ExitCode {
     log_to_stderr();
     let arguments = match parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = perform::<D>(arguments, &mut out).and_then(|()| Ok(out.flush()?));
+    let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Ended::Failed) => {
@@ -111,11 +125,18 @@ pub fn run<D: Dialect>(_: D) -> ExitCode {
     }
 }
 
-fn perform<D: Dialect>(arguments: Arguments, out: &mut dyn Write) -> Result<(), Ended> {
+fn perform<D: Dialect>(
+    dialect: D,
+    face: MakeFace,
+    arguments: Arguments,
+    out: &mut dyn Write,
+) -> Result<(), Ended> {
     match arguments {
         Arguments::Describe { json } => describe(D::SPEC, json, out),
         Arguments::Decode(arguments) => decode_command::<D>(arguments, out),
         Arguments::Replay(arguments) => replay_command::<D>(arguments, out),
+        Arguments::Venue(arguments) => venue::serve(&face, &arguments, out),
+        Arguments::Qa(arguments) => qa::qa(dialect, face, &arguments, out),
     }
 }
 
@@ -272,6 +293,12 @@ fn symbols<D: Dialect>(file: Option<&Path>) -> Result<Symbols, Ended> {
             D::SPEC.name
         ))
     })
+}
+
+/// Runs `task` on this thread, with tasks that need not be sendable beside it.
+fn block_on<R>(task: impl Future<Output = R>) -> Result<R, Ended> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, task))
 }
 
 /// A file that was named but cannot be read is a wrong command line.
