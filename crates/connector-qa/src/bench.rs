@@ -226,9 +226,26 @@ impl Bench {
         })
         .await?;
         for ground in &bench.grounds {
+            bench.endow(ground)?;
             bench.quote(ground)?;
         }
         Ok(bench)
+    }
+
+    /// Gives both house accounts more of a market's assets than any row trades.
+    fn endow(&self, ground: &Ground) -> Result<(), Failure> {
+        let base = ground.amount(ground.middle, 1_000_000);
+        let assets = [(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)];
+        for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
+            for (asset, amount) in &assets {
+                let given =
+                    self.server.with(|venue, _| venue.exchange_mut().transfer(account, asset, *amount));
+                given.map_err(|reject| {
+                    Failure(format!("the house cannot be given {amount} {asset}: {reject}"))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Has the house quote a market on both sides of its middle.

@@ -20,7 +20,10 @@ fn builder(rest: &str) -> Builder<SpotBinance> {
     let links = vec![("market".into(), nowhere.clone()), ("user".into(), nowhere)];
     Connector::builder(SpotBinance)
         .urls(Urls { rest: rest.to_owned(), links })
-        .credentials(Credentials::new("vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A", SECRET))
+        .credentials(Credentials::new(
+            "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A",
+            SECRET,
+        ))
         .pairs(["BTC-USDT".parse::<Pair>().unwrap()])
 }
 
@@ -29,7 +32,10 @@ async fn refused(builder: Builder<SpotBinance>) -> Error {
     let error = builder.connect().await.expect_err("this cannot connect");
     assert!(started.elapsed() < Duration::from_secs(8), "a failure must not take {:?}", started.elapsed());
     let text = format!("{error} {error:?}");
-    assert!(text.contains("spot-binance") && !text.contains(SECRET) && !text.contains("signature="), "{text}");
+    assert!(
+        text.contains("spot-binance") && !text.contains(SECRET) && !text.contains("signature="),
+        "{text}"
+    );
     error
 }
 
@@ -80,7 +86,8 @@ async fn unknown_domain_names_the_known_ones() {
 async fn html_instead_of_json() {
     for status in [200, 403, 502] {
         let mut server = Server::new_async().await;
-        let _page = answers(&mut server, "/api/v3/time", status, "<html><body>Just a moment</body></html>").await;
+        let _page =
+            answers(&mut server, "/api/v3/time", status, "<html><body>Just a moment</body></html>").await;
         let error = refused(builder(&server.url())).await;
         let want = match status {
             200 => Cause::Malformed,
@@ -111,7 +118,11 @@ async fn unlisted_pair() {
 #[tokio::test]
 async fn refused_keys_are_told_apart_and_tried_once() {
     let cases = [
-        (401, r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#, Cause::Credentials),
+        (
+            401,
+            r#"{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."}"#,
+            Cause::Credentials,
+        ),
         (401, r#"{"code":-2014,"msg":"API-key format invalid."}"#, Cause::Credentials),
         (400, r#"{"code":-1022,"msg":"Signature for this request is not valid."}"#, Cause::Signature),
         (401, r#"{"code":-1002,"msg":"You are not authorized to execute this request."}"#, Cause::Permission),
