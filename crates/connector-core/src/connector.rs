@@ -10,21 +10,23 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use rust_decimal::Decimal;
+use smol_str::SmolStr;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
-use crate::dialect::{Dialect, Keyring, Spec};
-use crate::engine::{Balance, BookView, Config, Engine, Phase, Trading, Urls};
+use crate::dialect::{Dialect, Domain, Keyring, Spec};
+use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, Phase, Trading, Urls};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::ClientOrderId;
+use crate::journal::{Durability, History, Journal, Scope, SharedJournal};
 use crate::message::{BestPrice, FeeRates, TradingRule};
-use crate::net::Driver;
+use crate::net::{Driver, read_utc};
 use crate::order::{NewOrder, OrderType, Side, TrackedOrder};
 use crate::pair::{Asset, Pair};
 use crate::secret::Credentials;
 use crate::throttle::PoolUsage;
-use crate::time::Now;
+use crate::time::{Now, UnixNanos};
 
 /// Builds a [`Connector`]. Everything but the dialect is optional.
 #[derive(Clone, Debug)]
@@ -42,6 +44,9 @@ pub struct Builder<D> {
     connect_timeout: Duration,
     event_capacity: usize,
     instance: Option<u32>,
+    journal: Option<SharedJournal>,
+    account: Option<SmolStr>,
+    durability: Durability,
 }
 
 impl<D: Dialect> Builder<D> {
@@ -111,13 +116,38 @@ impl<D: Dialect> Builder<D> {
         self
     }
 
-    /// The engine alone, for drivers other than the network: an in-memory venue, a replay.
+    /// Records orders, fills and status changes, and takes up orders that an earlier run of the same
+    /// [`account`](Self::account) left open. One connector at a time uses an account of a journal.
+    pub fn journal(mut self, journal: impl Journal + 'static) -> Self {
+        self.journal = Some(SharedJournal::new(journal));
+        self
+    }
+
+    /// The name under which the journal keeps this account; the domain's name by default. Needed where one journal serves
+    /// several accounts of the venue; it stays the same when keys are replaced.
+    pub fn account(mut self, name: impl AsRef<str>) -> Self {
+        self.account = Some(SmolStr::new(name));
+        self
+    }
+
+    /// What has to be stored before an order is sent; [`Durability::Behind`] by default. Without effect without a journal.
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// The engine alone, for drivers other than the network: an in-memory venue, a replay. With a journal it begins a run;
+    /// whoever drives it hands on what [`Trading::record`] yields.
     ///
     /// # Errors
-    /// [`Cause::Usage`] or [`Cause::Credentials`], nothing sent: domain or link unknown, malformed credentials, an
+    /// [`Cause::Storage`], [`Cause::Usage`] or [`Cause::Credentials`], nothing sent: domain or link unknown, malformed credentials, an
     /// impossible prefix.
     pub fn engine(&self, now: Now) -> Result<Engine<D>, Error> {
-        Engine::new(self.config().map_err(|error| error.at(D::SPEC.name))?, now)
+        let mut config = self.config().map_err(|error| error.at(D::SPEC.name))?;
+        if let Some((journal, scope)) = self.scoped_journal()? {
+            config.journal = Some(begin(&journal, &scope, self.instance, self.durability, now.utc)?);
+        }
+        Engine::new(config, now)
     }
 
     /// Connects and waits until everything is live.
@@ -126,12 +156,26 @@ impl<D: Dialect> Builder<D> {
     /// One clear error: malformed or refused credentials, a pair the venue does not list, an unreachable or wrong host; or
     /// [`Cause::Timeout`], naming what is not live yet.
     pub async fn connect(self) -> Result<Connector, Error> {
-        let config = self.config().map_err(|error| error.at(D::SPEC.name))?;
+        let mut config = self.config().map_err(|error| error.at(D::SPEC.name))?;
+        let journal = self.scoped_journal()?;
+        let mut history = None;
+        if let Some((journal, scope)) = journal.clone() {
+            let (instance, durability, now) = (self.instance, self.durability, read_utc());
+            let opened = tokio::task::spawn_blocking(move || {
+                let run = begin(&journal, &scope, instance, durability, now)?;
+                Ok::<_, Error>((run, journal.lock().history()?))
+            });
+            let opened = opened
+                .await
+                .map_err(|error| Error::new(Cause::Storage, Effect::NotSent, "journal", error.to_string()));
+            let (run, reader) = opened.and_then(|opened| opened).map_err(|error| error.at(D::SPEC.name))?;
+            (config.journal, history) = (Some(run), Some(reader));
+        }
         let rest_url = config.urls.rest.clone();
         let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
-        let driver =
-            Driver::start(make, &rest_url, self.event_capacity).map_err(|error| error.at(D::SPEC.name))?;
-        let connector = Connector { inner: Arc::new(Inner { driver }) };
+        let driver = Driver::start(make, &rest_url, self.event_capacity, journal.map(|(journal, _)| journal))
+            .map_err(|error| error.at(D::SPEC.name))?;
+        let connector = Connector { inner: Arc::new(Inner { driver, history }) };
         match tokio::time::timeout(self.connect_timeout, connector.ready()).await {
             Ok(result) => result.map(|()| connector),
             Err(_) => {
@@ -142,13 +186,25 @@ impl<D: Dialect> Builder<D> {
         }
     }
 
-    fn config(&self) -> Result<Config, Error> {
-        let spec = D::SPEC;
-        let domain = spec.domain(self.domain.as_deref()).ok_or_else(|| {
-            let known: Vec<_> = spec.domains.iter().map(|domain| domain.name).collect();
+    fn known_domain(&self) -> Result<&'static Domain, Error> {
+        D::SPEC.domain(self.domain.as_deref()).ok_or_else(|| {
+            let known: Vec<_> = D::SPEC.domains.iter().map(|domain| domain.name).collect();
             Error::usage("domain", format!("is unknown; choose one of {}", known.join(", ")))
                 .about(self.domain.clone().unwrap_or_default())
-        })?;
+        })
+    }
+
+    /// The journal, and whose records it shall keep.
+    fn scoped_journal(&self) -> Result<Option<(SharedJournal, Scope)>, Error> {
+        let Some(journal) = self.journal.clone() else { return Ok(None) };
+        let domain = SmolStr::new_static(self.known_domain()?.name);
+        let account = self.account.clone().unwrap_or(domain);
+        Ok(Some((journal, Scope { connector: SmolStr::new_static(D::SPEC.name), account })))
+    }
+
+    fn config(&self) -> Result<Config, Error> {
+        let spec = D::SPEC;
+        let domain = self.known_domain()?;
         let urls = self.urls.clone().unwrap_or_else(|| Urls::from(domain));
         if let Some(link) = spec.links.iter().find(|link| urls.link(link.name).is_none()) {
             return Err(Error::usage("urls", "no address is given for this link").about(link.name));
@@ -166,8 +222,21 @@ impl<D: Dialect> Builder<D> {
             limit_share: self.limit_share,
             book_depth: self.book_depth,
             request_timeout: self.request_timeout,
+            journal: None,
         })
     }
+}
+
+/// Begins a run, for the engine.
+fn begin(
+    journal: &SharedJournal,
+    scope: &Scope,
+    instance: Option<u32>,
+    durability: Durability,
+    now: UnixNanos,
+) -> Result<JournalConfig, Error> {
+    let run = journal.lock().begin(scope, instance, fresh_instance(), now)?;
+    Ok(JournalConfig { durability, run })
 }
 
 /// A number that differs between processes and between starts.
@@ -190,6 +259,7 @@ pub struct Connector {
 
 struct Inner {
     driver: Arc<Driver>,
+    history: Option<Arc<dyn History>>,
 }
 
 impl Drop for Inner {
@@ -220,6 +290,9 @@ impl Connector {
             connect_timeout: Duration::from_secs(30),
             event_capacity: 16_384,
             instance: None,
+            journal: None,
+            account: None,
+            durability: Durability::default(),
         }
     }
 
@@ -357,6 +430,12 @@ impl Connector {
         self.driver().turn(|engine, now| engine.follow(now, pair))
     }
 
+    /// What the journal knows, of this run and earlier ones; `None` without a journal. Its calls may block on the disk.
+    #[must_use]
+    pub fn history(&self) -> Option<Arc<dyn History>> {
+        self.inner.history.clone()
+    }
+
     /// Whether everything is live.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -388,8 +467,12 @@ impl Connector {
     /// [`Cause::Timeout`], naming the orders that may still be open.
     pub async fn stop(self, patience: Duration) -> Result<(), Error> {
         self.cancel_all();
+        let deadline = tokio::time::Instant::now() + patience;
         let none_left = self.driver().wait_for(|engine| engine.open_orders().is_empty().then_some(()));
-        let result = tokio::time::timeout(patience, none_left).await;
+        let result = tokio::time::timeout_at(deadline, none_left).await;
+        let stored = self.driver().wait_for(|engine| (engine.unrecorded() == 0).then_some(()));
+        // What is not stored by then the writer's thread goes on storing while the process lives.
+        let _ = tokio::time::timeout_at(deadline, stored).await;
         self.driver().stop();
         result.map_err(|_| {
             let left: Vec<_> =

@@ -56,6 +56,8 @@ pub enum Cause {
     Timeout,
     /// The answer could not be read.
     Malformed,
+    /// The journal cannot be written or read.
+    Storage,
     /// Our own configuration or command is wrong.
     Usage,
     /// None of the above: see the venue's own text.
@@ -84,6 +86,9 @@ impl Cause {
             Self::Network => "check the network and the host name",
             Self::Timeout => "check the network; the connector finds out what happened",
             Self::Malformed => "check that the address is the venue's and that no proxy answers in its place",
+            Self::Storage => {
+                "free space on the disk or repair the journal; cancels still go, new orders do not"
+            }
             Self::Usage => "correct the call or the configuration",
             Self::Other => "see the venue's own text",
         }
@@ -110,6 +115,7 @@ impl fmt::Display for Cause {
             Self::Network => "network failure",
             Self::Timeout => "no answer in time",
             Self::Malformed => "unreadable answer",
+            Self::Storage => "journal failure",
             Self::Usage => "wrong use",
             Self::Other => "refused",
         })

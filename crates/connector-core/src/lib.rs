@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod fee;
 mod id;
+pub mod journal;
 pub mod message;
 mod net;
 pub mod number;

@@ -11,7 +11,7 @@ use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::ClientOrderId;
 use crate::message::{BalanceReport, Message, OrderReport};
-use crate::order::{CancelStep, NewOrder, OrderState, OrderType, Side, TimeInForce, Want};
+use crate::order::{CancelStep, NewOrder, OrderState, OrderType, Side, TimeInForce, TrackedOrder, Want};
 use crate::pair::{Asset, Pair};
 use crate::rules::quantise;
 use crate::time::{Mono, Now};
@@ -196,10 +196,11 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn place_order(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error> {
+        self.recorder.admits(now)?;
         let order = self.checked(order)?;
         let id = self.ids.next_id();
-        self.tracker.submit(now, id.clone(), order)?;
-        self.request(now, Job::Place(id.clone()));
+        self.tracker.submit(now, id.clone(), order.clone())?;
+        self.place_recorded(now, &id, &order);
         Ok(id)
     }
 
@@ -271,7 +272,12 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn cancel_order(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
-        match self.tracker.cancel_requested(now, id) {
+        let wanted = self.tracker.get(id).is_some_and(TrackedOrder::is_cancel_requested);
+        let step = self.tracker.cancel_requested(now, id);
+        if !wanted {
+            self.record_cancel(now, id, step);
+        }
+        match step {
             CancelStep::Send => self.request(now, Job::Cancel(id.clone())),
             CancelStep::WaitForAck | CancelStep::InFlight | CancelStep::AlreadyDone => {}
             CancelStep::Unknown => {
@@ -302,6 +308,8 @@ impl<D: Dialect> Engine<D> {
             };
             self.request(now, job);
         }
-        self.events.extend(self.tracker.take_events());
+        let events = self.tracker.take_events();
+        self.record_events(now, &events);
+        self.events.extend(events);
     }
 }

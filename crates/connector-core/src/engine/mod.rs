@@ -7,6 +7,7 @@
 mod account;
 mod links;
 mod market;
+mod recorder;
 mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,6 +21,7 @@ use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::ClientOrderId;
+use crate::journal::{Entry, RestoredOrder};
 use crate::message::{BestPrice, FeeRates, Level, Message, TradingRule};
 use crate::order::{NewOrder, TrackedOrder, Tracker, TrackerLimits};
 use crate::pair::{Asset, Pair};
@@ -30,11 +32,13 @@ use crate::wire::{Action, Input, Machine};
 
 pub use account::Balance;
 pub use market::{BookView, FeedState};
+pub use recorder::JournalConfig;
 pub use requests::classify;
 
 use account::Holdings;
 use links::Link;
 use market::Feed;
+use recorder::Recorder;
 use requests::{Job, Requests};
 
 /// What an engine is told at birth.
@@ -56,6 +60,8 @@ pub struct Config {
     pub book_depth: u32,
     /// Longest wait for an answer.
     pub request_timeout: Duration,
+    /// The recorder; `None` records nothing.
+    pub journal: Option<JournalConfig>,
 }
 
 /// The addresses of one domain.
@@ -146,6 +152,19 @@ pub trait Trading: Machine {
     fn follow(&mut self, now: Now, pair: &Pair) -> Result<(), Error>;
     /// The next event to publish.
     fn event(&mut self) -> Option<Event>;
+    /// The next entry to hand to the journal; drivers call this until `None` after every input, wake and command, before
+    /// they carry out actions, and answer with [`recorded`](Self::recorded) or [`record_failed`](Self::record_failed).
+    fn record(&mut self) -> Option<Entry> {
+        None
+    }
+    /// Every entry up to this sequence number is stored.
+    fn recorded(&mut self, _now: Now, _through: u64) {}
+    /// Entries could not be stored; the driver goes on trying.
+    fn record_failed(&mut self, _now: Now, _error: Error) {}
+    /// How many entries are not known to be stored.
+    fn unrecorded(&self) -> usize {
+        0
+    }
 }
 
 /// The engine of one connector.
@@ -159,6 +178,9 @@ pub struct Engine<D> {
     feeds: BTreeMap<Pair, Feed>,
     tracker: Tracker,
     ids: ClientIds,
+    recorder: Recorder,
+    /// Orders of earlier runs, until the venue can be asked about them.
+    restored: Vec<RestoredOrder>,
     throttler: Throttler,
     clock: TimeSync,
     /// After a failure the venue's clock is left alone until then.
@@ -212,7 +234,7 @@ impl<D: Dialect> Engine<D> {
     /// # Errors
     /// The configuration or the dialect's declarations contradict themselves: a cost names an unknown pool, or client
     /// order ids with this prefix would not be unique.
-    pub fn new(config: Config, now: Now) -> Result<Self, Error> {
+    pub fn new(mut config: Config, now: Now) -> Result<Self, Error> {
         let spec = D::SPEC;
         let throttler =
             Throttler::new(spec.pools, Settings { share: config.limit_share, ..Settings::default() })
@@ -223,7 +245,15 @@ impl<D: Dialect> Engine<D> {
         for (operation, costs) in rows.chain(links) {
             throttler.check(operation, costs).map_err(|error| error.at(spec.name))?;
         }
-        let ids = ClientIds::new(&spec.ids, &config.order_id_prefix, config.instance, now.utc)
+        let recorder = Recorder::new(config.journal.as_ref());
+        let mut started = now.utc;
+        let mut restored = Vec::new();
+        if let Some(journal) = config.journal.take() {
+            config.instance = journal.run.instance;
+            started = journal.run.started;
+            restored = journal.run.orders;
+        }
+        let ids = ClientIds::new(&spec.ids, &config.order_id_prefix, config.instance, started)
             .map_err(|error| error.at(spec.name))?;
         Ok(Self {
             random: u64::from(config.instance) ^ now.utc.0.unsigned_abs(),
@@ -236,6 +266,8 @@ impl<D: Dialect> Engine<D> {
             feeds: BTreeMap::new(),
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
+            recorder,
+            restored,
             throttler,
             clock: TimeSync::default(),
             clock_rests_until: Mono::default(),
@@ -359,6 +391,7 @@ impl<D: Dialect> Engine<D> {
                 return self.fail(now, error);
             }
         }
+        self.take_up_orders(now);
         self.plan_links();
         for index in 0..self.links.len() {
             self.connect(now, index);
@@ -406,6 +439,7 @@ impl<D: Dialect> Machine for Engine<D> {
             self.request(now, Job::ServerTime);
         }
         self.watch_links(now);
+        self.watch_recorder(now);
         self.settle(now);
     }
 
@@ -421,10 +455,17 @@ impl<D: Dialect> Machine for Engine<D> {
         // While the venue's clock is being asked, its answer is the next thing to happen.
         let asks = self.keeps_time() && !self.requests.has(&Job::ServerTime);
         let clock = asks.then(|| self.clock.due_at().unwrap_or_default().max(self.clock_rests_until));
-        [timer, clock, self.throttler.deadline(), self.tracker.deadline(), self.links_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            timer,
+            clock,
+            self.throttler.deadline(),
+            self.tracker.deadline(),
+            self.links_deadline(),
+            self.recorder.deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }
 
@@ -544,6 +585,24 @@ impl<D: Dialect> Trading for Engine<D> {
 
     fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    fn record(&mut self) -> Option<Entry> {
+        self.recorder.next()
+    }
+
+    fn recorded(&mut self, now: Now, through: u64) {
+        self.on_recorded(now, through);
+        self.settle(now);
+    }
+
+    fn record_failed(&mut self, now: Now, error: Error) {
+        self.on_record_failed(now, error);
+        self.settle(now);
+    }
+
+    fn unrecorded(&self) -> usize {
+        self.recorder.unrecorded()
     }
 }
 

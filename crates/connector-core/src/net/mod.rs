@@ -9,7 +9,7 @@ mod socket;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, broadcast, mpsc, watch};
@@ -17,6 +17,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use crate::engine::Trading;
 use crate::error::Error;
 use crate::event::Event;
+use crate::journal::{Outcome, SharedJournal, Writer};
 use crate::time::{Mono, Now, UnixNanos};
 use crate::wire::{Action, Input, LinkId};
 
@@ -37,6 +38,7 @@ pub(crate) struct Driver {
     /// Counts the engine's turns, so that waiters see that something may have changed.
     turns: watch::Sender<u64>,
     stopped: watch::Sender<bool>,
+    writer: OnceLock<Writer>,
 }
 
 impl Driver {
@@ -45,6 +47,7 @@ impl Driver {
         make: impl FnOnce(Now) -> Result<Box<dyn Trading>, Error>,
         rest_url: &str,
         event_capacity: usize,
+        journal: Option<SharedJournal>,
     ) -> Result<Arc<Self>, Error> {
         let origin = Instant::now();
         let driver = Arc::new(Self {
@@ -58,10 +61,30 @@ impl Driver {
             rearm: Notify::new(),
             turns: watch::Sender::new(0),
             stopped: watch::Sender::new(false),
+            writer: OnceLock::new(),
         });
+        if let Some(journal) = journal {
+            driver.start_writer(journal)?;
+        }
         driver.runtime.spawn(Arc::clone(&driver).run_timer());
         driver.turn(|engine, now| engine.start(now));
         Ok(driver)
+    }
+
+    fn start_writer(self: &Arc<Self>, journal: SharedJournal) -> Result<(), Error> {
+        // Weak, so that the writer's thread ends when the driver does.
+        let driver = Arc::downgrade(self);
+        let writer = Writer::start(journal, move |outcome| {
+            let Some(driver) = driver.upgrade() else { return false };
+            driver.turn(|engine, now| match outcome {
+                Outcome::Stored(through) => engine.recorded(now, through),
+                Outcome::Failed(error) => engine.record_failed(now, error),
+            });
+            true
+        })?;
+        // Set once, before the first turn.
+        let _ = self.writer.set(writer);
+        Ok(())
     }
 
     /// Stops: closes all links and ends all tasks.
@@ -84,6 +107,11 @@ impl Driver {
     pub(crate) fn turn<R>(self: &Arc<Self>, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
         let mut engine = lock(&self.engine);
         let result = act(engine.as_mut(), self.now());
+        while let Some(entry) = engine.record() {
+            if let Some(writer) = self.writer.get() {
+                writer.write(entry);
+            }
+        }
         while let Some(event) = engine.event() {
             // No subscriber is no error.
             let _ = self.events.send(event);
@@ -180,9 +208,11 @@ fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn read_clocks(origin: Instant) -> Now {
+    Now { mono: Mono(u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)), utc: read_utc() }
+}
+
+/// The machine's clock.
+pub(crate) fn read_utc() -> UnixNanos {
     let utc = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Now {
-        mono: Mono(u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)),
-        utc: UnixNanos(i64::try_from(utc.as_nanos()).unwrap_or(i64::MAX)),
-    }
+    UnixNanos(i64::try_from(utc.as_nanos()).unwrap_or(i64::MAX))
 }

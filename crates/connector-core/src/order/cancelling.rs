@@ -82,6 +82,12 @@ pub(super) fn backoff(attempt: u32) -> Duration {
 }
 
 impl TrackedOrder {
+    /// Whether somebody wants it cancelled, and the venue has not refused that for good.
+    #[must_use]
+    pub const fn is_cancel_requested(&self) -> bool {
+        self.cancelling.is_requested()
+    }
+
     /// Somebody wants it cancelled. [`CancelStep::Send`] counts as sent.
     pub fn cancel_requested(&mut self, _now: Now) -> CancelStep {
         if self.is_ending() {

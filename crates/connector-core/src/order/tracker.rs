@@ -17,6 +17,7 @@ use super::lifecycle::Urgency;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::{ClientOrderId, ExchangeOrderId};
+use crate::journal::RestoredOrder;
 use crate::message::{Fill, Market, Message, OrderReport};
 use crate::order::{CancelStep, NewOrder, TrackedOrder};
 use crate::pair::Pair;
@@ -156,12 +157,34 @@ impl Tracker {
         exchange_ids: &[ExchangeOrderId],
         fills: &[Fill],
     ) -> Result<(), Error> {
-        let key = id.clone();
-        self.insert(now, id, order)?;
-        self.update(now, &key, |order, events| {
-            order.resume(exchange_ids, !exchange_ids.is_empty() || !fills.is_empty());
+        self.take_up(
+            now,
+            &RestoredOrder {
+                client_order_id: id,
+                order,
+                submitted: now.utc,
+                created: !exchange_ids.is_empty() || !fills.is_empty(),
+                cancel_requested: false,
+                exchange_order_ids: exchange_ids.to_vec(),
+                fills: fills.to_vec(),
+            },
+        )
+    }
+
+    /// [`Self::restore`] with everything a journal knows. The wish to cancel it is left to the caller.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn take_up(&mut self, now: Now, saved: &RestoredOrder) -> Result<(), Error> {
+        let key = &saved.client_order_id;
+        // Visibility counts from now, because the placement may have been sent a moment ago by the clock that matters;
+        // fills are looked for since the order was first submitted.
+        let submitted = Now { utc: saved.submitted, ..now };
+        self.insert(submitted, key.clone(), saved.order.clone())?;
+        self.update(now, key, |order, events| {
+            order.resume(&saved.exchange_order_ids, saved.created);
             let told = events.len();
-            for fill in fills {
+            for fill in &saved.fills {
                 order.fill(now, fill, events);
             }
             // Fills were told in the earlier run; an end that follows from them was not.
