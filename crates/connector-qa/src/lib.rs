@@ -10,3 +10,4 @@ pub mod input;
 pub mod replay;
 pub mod report;
 pub mod rows;
+pub mod simulation;

@@ -1,11 +1,12 @@
 //! The account: balances and own orders.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 
 use super::requests::{Job, Watermark};
-use super::{Engine, Phase, unknown_pair};
+use super::{Engine, Phase, Timer, unknown_pair};
 use crate::dialect::Dialect;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
@@ -15,6 +16,11 @@ use crate::order::{CancelStep, NewOrder, OrderState, OrderType, Side, TimeInForc
 use crate::pair::{Asset, Pair};
 use crate::rules::quantise;
 use crate::time::{Mono, Now};
+
+/// How often the account is compared while orders are open …
+pub(super) const AUDIT_BUSY: Duration = Duration::from_secs(30);
+/// … and while none are.
+const AUDIT_IDLE: Duration = Duration::from_secs(120);
 
 /// What the account holds of an asset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +63,8 @@ impl<D: Dialect> Engine<D> {
     /// Applies a complete answer that was asked for at `sent`: assets it does not name are not held, and what the stream has
     /// said since then is newer.
     pub(super) fn take_balances(&mut self, now: Now, sent: Now, messages: &[Message]) {
-        self.holdings.known = true;
+        let before = self.holdings.balances.clone();
+        let first = !std::mem::replace(&mut self.holdings.known, true);
         let mut seen = Vec::new();
         for message in messages {
             if let Message::Balance(report) = message {
@@ -79,6 +86,17 @@ impl<D: Dialect> Engine<D> {
             let zero = Some(Decimal::ZERO);
             self.apply_balance(now, &BalanceReport { asset, total: zero, available: zero, time: None });
         }
+        if !first && self.holdings.balances != before {
+            self.doubt_user_link(now, sent);
+        }
+    }
+
+    /// Compares with the venue by request: a backup for what the private stream should have told.
+    pub(super) fn audit(&mut self, now: Now) {
+        self.request(now, Job::Balances);
+        self.request(now, Job::OpenOrders(None));
+        let period = if self.tracker.is_idle() { AUDIT_IDLE } else { AUDIT_BUSY };
+        self.set_timer(now.mono.after(period), Timer::Audit);
     }
 
     fn apply_balance(&mut self, now: Now, report: &BalanceReport) {

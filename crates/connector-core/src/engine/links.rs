@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use smol_str::SmolStr;
 
+use super::market::GRACE;
 use super::requests::Job;
 use super::{Engine, Timer};
 use crate::dialect::{Channel, Dialect, LinkRole, LinkSpec, Login};
@@ -295,7 +296,10 @@ impl<D: Dialect> Engine<D> {
         match message {
             Message::Session(session) => self.on_session(now, index, &session),
             Message::Refusal(refusal) => self.on_refusal(now, index, refusal),
-            message => self.apply_account(now, message),
+            message => {
+                self.account_heard = now.mono;
+                self.apply_account(now, message);
+            }
         }
     }
 
@@ -388,6 +392,29 @@ impl<D: Dialect> Engine<D> {
             self.actions.push_back(Action::Close { link: id });
         }
         self.link_lost(now, index, reason);
+    }
+
+    pub(super) fn drop_link_of(&mut self, now: Now, pair: &Pair, reason: &str) {
+        if let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) {
+            self.drop_link(now, index, reason);
+        }
+    }
+
+    /// News of the account came by request. A live private stream must bring them too, or it is not live.
+    pub(super) fn doubt_user_link(&mut self, now: Now, asked: Now) {
+        let live = self.links.iter().any(|link| link.spec.role == LinkRole::User && link.is_live());
+        if live && self.account_heard < asked.mono && !self.user_link_doubted {
+            self.user_link_doubted = true;
+            self.set_timer(now.mono.after(GRACE), Timer::DoubtUserLink(asked.mono));
+        }
+    }
+
+    pub(super) fn check_user_link(&mut self, now: Now, asked: Mono) {
+        self.user_link_doubted = false;
+        let index = self.links.iter().position(|link| link.spec.role == LinkRole::User && link.is_live());
+        if let Some(index) = index.filter(|_| self.account_heard < asked) {
+            self.drop_link(now, index, "the connection lives, but the private stream delivers nothing");
+        }
     }
 
     pub(super) fn link_lost(&mut self, now: Now, index: usize, reason: &str) {

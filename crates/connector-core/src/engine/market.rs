@@ -1,12 +1,13 @@
 //! Market data: rules, books, best prices and trades.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
 use super::requests::Job;
-use super::{Engine, Scratch, unknown_pair};
+use super::{Engine, Scratch, Timer, unknown_pair};
 use crate::book::{Book, BookSync, Gap, Step};
 use crate::dialect::{BookRule, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
@@ -14,6 +15,13 @@ use crate::event::Event;
 use crate::message::{BestPrice, BookMessage, Level, Market, Message, Sink, Trade, TradingRule};
 use crate::pair::Pair;
 use crate::time::{Mono, Now};
+
+/// A feed that is silent for this long is looked into.
+const QUIET: Duration = Duration::from_secs(10);
+/// Silent feeds looked into at once.
+const PROBES: usize = 10;
+/// How much later than by request news may arrive by stream.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Whether a book can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,9 +232,49 @@ impl<D: Dialect> Engine<D> {
         }
         if !stale.is_empty() {
             // The snapshot was older than what the stream has shown: ask again, but not at once.
-            let wait =
-                self.backoff(std::time::Duration::from_millis(100), std::time::Duration::from_secs(1), 0);
-            self.set_timer(now.mono.after(wait), super::Timer::Retry(Job::Book(pair.clone()), 0));
+            let wait = self.backoff(Duration::from_millis(100), Duration::from_secs(1), 0);
+            self.set_timer(now.mono.after(wait), Timer::Retry(Job::Book(pair.clone()), 0));
+        }
+    }
+
+    /// Looks at feeds that have been silent: a quiet market and a dead subscription look the same from here, so the venue
+    /// is asked, a few at a time.
+    pub(super) fn watch_feeds(&mut self, now: Now) {
+        let mut silent: Vec<(Mono, Pair)> = self
+            .feeds
+            .values()
+            .filter(|feed| feed.is_live() && now.mono.since(feed.heard) >= QUIET)
+            .map(|feed| (feed.heard, feed.pair.clone()))
+            .collect();
+        silent.sort_unstable();
+        for (_, pair) in silent.into_iter().take(PROBES) {
+            self.request(now, Job::Probe(pair));
+        }
+        self.set_timer(now.mono.after(QUIET / 2), Timer::WatchFeeds);
+    }
+
+    pub(super) fn take_probe(&mut self, now: Now, sent: Now, pair: &Pair, messages: &[Message]) {
+        let id = messages.iter().find_map(|message| match message {
+            Message::BookSnapshot(update) => update.last_id,
+            _ => None,
+        });
+        let Some((feed, id)) = self.feeds.get_mut(pair).zip(id) else { return };
+        if feed.heard >= sent.mono {
+            return;
+        }
+        feed.heard = now.mono;
+        if feed.sync.last_id().is_some_and(|known| known < id) {
+            // What we miss may be on its way.
+            self.set_timer(now.mono.after(GRACE), Timer::Missed(pair.clone(), id));
+        }
+    }
+
+    /// The venue had news of a pair up to `id`; by now the stream must have brought them.
+    pub(super) fn check_missed(&mut self, now: Now, pair: &Pair, id: u64) {
+        let missing =
+            self.feeds.get(pair).and_then(|feed| feed.sync.last_id()).is_some_and(|known| known < id);
+        if missing {
+            self.drop_link_of(now, pair, "the connection lives, but the subscription delivers nothing");
         }
     }
 

@@ -35,7 +35,7 @@ pub use market::{BookView, FeedState};
 pub use recorder::JournalConfig;
 pub use requests::classify;
 
-use account::Holdings;
+use account::{AUDIT_BUSY, Holdings};
 use links::Link;
 use market::Feed;
 use recorder::Recorder;
@@ -189,6 +189,9 @@ pub struct Engine<D> {
     links: Vec<Link>,
     /// What the user link still has to read before it is live again.
     recovery: Vec<Job>,
+    /// When the private stream last said anything about the account.
+    account_heard: Mono,
+    user_link_doubted: bool,
     next_link: u64,
     timers: BTreeMap<(Mono, u64), Timer>,
     next_timer: u64,
@@ -219,12 +222,18 @@ enum Timer {
     Refresh(Job, Duration),
     /// Open a link again.
     Reconnect(usize),
+    /// Look at silent feeds.
+    WatchFeeds,
+    /// The stream of a pair must have reached this update id.
+    Missed(Pair, u64),
+    /// Compare the account with the venue.
+    Audit,
+    /// The private stream must have brought something since.
+    DoubtUserLink(Mono),
 }
 
 /// How often rules are read again.
 const RULES_PERIOD: Duration = Duration::from_secs(1_800);
-/// How often balances and open orders are compared although the private stream is live: a backup, not the mechanism.
-const AUDIT_PERIOD: Duration = Duration::from_secs(120);
 /// Kinds of problem told apart; beyond them only the first of each is lost, never the count.
 const MAX_REPORTED: usize = 256;
 
@@ -274,6 +283,8 @@ impl<D: Dialect> Engine<D> {
             requests: Requests::default(),
             links: Vec::new(),
             recovery: Vec::new(),
+            account_heard: Mono::default(),
+            user_link_doubted: false,
             next_link: 0,
             timers: BTreeMap::new(),
             next_timer: 0,
@@ -352,6 +363,10 @@ impl<D: Dialect> Engine<D> {
                 self.request(now, job);
             }
             Timer::Reconnect(index) => self.connect(now, index),
+            Timer::WatchFeeds => self.watch_feeds(now),
+            Timer::Missed(pair, id) => self.check_missed(now, &pair, id),
+            Timer::Audit => self.audit(now),
+            Timer::DoubtUserLink(asked) => self.check_user_link(now, asked),
         }
     }
 
@@ -396,18 +411,15 @@ impl<D: Dialect> Engine<D> {
         for index in 0..self.links.len() {
             self.connect(now, index);
         }
-        let mut periodic = vec![(Job::Rules, RULES_PERIOD)];
+        self.set_timer(now.mono.after(RULES_PERIOD), Timer::Refresh(Job::Rules, RULES_PERIOD));
+        self.watch_feeds(now);
         if self.trades() {
-            periodic.push((Job::Balances, AUDIT_PERIOD));
-            periodic.push((Job::OpenOrders(None), AUDIT_PERIOD));
+            self.set_timer(now.mono.after(AUDIT_BUSY), Timer::Audit);
             if D::REST.fees.is_some() {
                 for pair in self.config.pairs.clone() {
                     self.request(now, Job::Fees(pair));
                 }
             }
-        }
-        for (job, period) in periodic {
-            self.set_timer(now.mono.after(period), Timer::Refresh(job, period));
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Job {
     ServerTime,
     Rules,
     Book(Pair),
+    /// A shallow book, to see whether a silent stream has missed anything.
+    Probe(Pair),
     Balances,
     Fees(Pair),
     Place(ClientOrderId),
@@ -50,9 +52,12 @@ impl Job {
             Self::Query(_) | Self::Fills(_) | Self::Connect(_) | Self::Login(_) | Self::Book(_) => {
                 Lane::Recover
             }
-            Self::ServerTime | Self::Rules | Self::Balances | Self::Fees(_) | Self::OpenOrders(_) => {
-                Lane::Poll
-            }
+            Self::ServerTime
+            | Self::Rules
+            | Self::Probe(_)
+            | Self::Balances
+            | Self::Fees(_)
+            | Self::OpenOrders(_) => Lane::Poll,
         }
     }
 
@@ -131,6 +136,8 @@ const fn patience(lane: Lane) -> Duration {
     }
 }
 
+/// Levels of a book that is read only for its update id.
+const PROBE_DEPTH: u32 = 5;
 /// Attempts at start-up before an unreachable venue is reported as such.
 const START_ATTEMPTS: u32 = 3;
 /// Wait where the venue says that we are too fast, but not for how long.
@@ -286,6 +293,7 @@ impl<D: Dialect> Engine<D> {
             Job::Book(pair) => {
                 write(&rest.book, &BookQuery { symbol: symbol(pair)?, depth: self.config.book_depth })
             }
+            Job::Probe(pair) => write(&rest.book, &BookQuery { symbol: symbol(pair)?, depth: PROBE_DEPTH }),
             Job::Balances => write(&rest.balances, &()),
             Job::Fees(pair) => match &rest.fees {
                 Some(endpoint) => write(endpoint, &SymbolQuery { symbol: symbol(pair)? }),
@@ -370,7 +378,7 @@ impl<D: Dialect> Engine<D> {
             return Err(self.refused(now, row, &response));
         }
         let market = match job {
-            Job::Book(pair) | Job::Fees(pair) => Some(Market::Pair(pair.clone())),
+            Job::Book(pair) | Job::Probe(pair) | Job::Fees(pair) => Some(Market::Pair(pair.clone())),
             _ => None,
         };
         let decode = D::REST.decoder(row.name).ok_or_else(|| Error::usage(row.name, "has no decoder"))?;
@@ -435,6 +443,8 @@ impl<D: Dialect> Engine<D> {
             Job::Fills(id) => self.fills_failed(now, id, &error),
             Job::Connect(index) => self.link_lost(now, *index, &error.to_string()),
             Job::Login(index) => self.login_failed(now, *index, error),
+            // The next look at the feeds, or the next audit, asks again.
+            Job::Probe(_) => {}
             _ => self.retry(now, job, attempt, error),
         }
     }
@@ -472,6 +482,7 @@ impl<D: Dialect> Engine<D> {
         match job {
             Job::Rules => self.take_rules(now, messages),
             Job::Book(pair) => self.take_snapshot(now, pair, &messages),
+            Job::Probe(pair) => self.take_probe(now, sent, pair, &messages),
             Job::Balances => self.take_balances(now, sent, &messages),
             Job::OpenOrders(pair) => self.take_open_orders(now, sent, pair.as_ref(), &messages),
             Job::Fills(id) => self.take_fills(now, sent, id, &messages),
@@ -480,7 +491,11 @@ impl<D: Dialect> Engine<D> {
                 self.tracker.cancel_accepted(now, id);
                 self.take_account(now, messages);
             }
-            Job::Query(_) | Job::Fees(_) => self.take_account(now, messages),
+            Job::Query(_) => {
+                self.take_account(now, messages);
+                self.doubt_user_link(now, sent);
+            }
+            Job::Fees(_) => self.take_account(now, messages),
             Job::ServerTime | Job::Connect(_) | Job::Login(_) => {}
         }
         self.recovered(now, job);

@@ -1,0 +1,34 @@
+//! The whole connector under virtual time, with faults, from seeds. A failing seed is run again with `SEED=n`.
+
+use connector_qa::simulation::run;
+use spot_binance::SpotBinance;
+use spot_binance::venue::BinanceFace;
+
+const STEPS: u32 = 120;
+
+fn seeds() -> Vec<u64> {
+    match std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
+        Some(seed) => vec![seed],
+        None => (1..=24).collect(),
+    }
+}
+
+#[test]
+fn the_ledger_agrees_whatever_goes_wrong() {
+    let failures: Vec<String> = seeds()
+        .into_iter()
+        .filter_map(|seed| {
+            run(SpotBinance, Box::new(BinanceFace::default()), seed, STEPS).err().map(|broken| {
+                format!("SEED={seed} cargo test -p spot-binance --no-default-features --test simulation\n  {broken}")
+            })
+        })
+        .collect();
+    assert!(failures.is_empty(), "{} seeds failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let trace =
+        || run(SpotBinance, Box::new(BinanceFace::default()), 7, 40).map(|outcome| outcome.trace).unwrap();
+    assert_eq!(trace(), trace());
+}
