@@ -148,11 +148,14 @@ impl<D: Dialect> World<D> {
             }
             _ => None,
         });
-        let (credentials, account) = key.ok_or_else(|| broken("setup", "the face gives no key that may trade"))?;
+        let (credentials, account) =
+            key.ok_or_else(|| broken("setup", "the face gives no key that may trade"))?;
         let symbols: BTreeMap<Pair, SmolStr> = setup
             .markets
             .iter()
-            .filter_map(|market| Some((Pair::new(market.base.as_str(), market.quote.as_str())?, market.symbol.clone())))
+            .filter_map(|market| {
+                Some((Pair::new(market.base.as_str(), market.quote.as_str())?, market.symbol.clone()))
+            })
             .take(2)
             .collect();
         let venue = Venue::with_setup(face, setup).map_err(|error| broken("setup", error.to_string()))?;
@@ -192,7 +195,11 @@ impl<D: Dialect> World<D> {
         }
         let missing = self.memory.machine(id).map(Engine::missing).unwrap_or_default();
         let events = self.events.iter().rev().take(12).rev().map(|event| format!("{event:?}")).collect();
-        Err(Broken { what, how: format!("not reached in {} s; missing: {missing:?}", CONVERGE.as_secs()), events })
+        Err(Broken {
+            what,
+            how: format!("not reached in {} s; missing: {missing:?}", CONVERGE.as_secs()),
+            events,
+        })
     }
 
     fn step(&mut self) {
@@ -303,7 +310,11 @@ impl<D: Dialect> World<D> {
         let created = events.iter().position(|event| matches!(event, Event::OrderCreated(_)));
         let failed = events.iter().any(|event| matches!(event, Event::OrderFailed(_)));
         let Some(order) = at_venue.first() else {
-            return if failed { Ok(()) } else { fail("I-03", "the venue never had it, yet it did not fail".into()) };
+            return if failed {
+                Ok(())
+            } else {
+                fail("I-03", "the venue never had it, yet it did not fail".into())
+            };
         };
         if failed {
             return fail("I-04", format!("reported failed, but the venue has it as {:?}", order.state));
@@ -314,8 +325,11 @@ impl<D: Dialect> World<D> {
         if !order.state.is_terminal() {
             return fail("I-05", "still open at the venue".into());
         }
-        let theirs: BTreeSet<String> =
-            fills.iter().filter(|fill| fill.order_id == order.id).map(|fill| fill.trade_id.to_string()).collect();
+        let theirs: BTreeSet<String> = fills
+            .iter()
+            .filter(|fill| fill.order_id == order.id)
+            .map(|fill| fill.trade_id.to_string())
+            .collect();
         let mut ours = BTreeSet::new();
         let mut executed = Decimal::ZERO;
         for event in &events {
@@ -351,7 +365,10 @@ impl<D: Dialect> World<D> {
                     && ours.last_id == Some(theirs.last_id)
                 {
                     if ours.bids != theirs.bids || ours.asks != theirs.asks {
-                        return Err(broken("I-07", format!("{pair} at {}: {ours:?} {theirs:?}", theirs.last_id)));
+                        return Err(broken(
+                            "I-07",
+                            format!("{pair} at {}: {ours:?} {theirs:?}", theirs.last_id),
+                        ));
                     }
                     compared = true;
                     break;

@@ -1,4 +1,4 @@
-//! The whole connector under virtual time, with faults, from seeds. A failing seed is run again with `SEED=n`.
+//! The whole connector under virtual time, with faults, from seeds. `SEED=n` runs one seed again, `SEEDS=n` as many.
 
 use connector_qa::simulation::run;
 use spot_binance::SpotBinance;
@@ -7,9 +7,10 @@ use spot_binance::venue::BinanceFace;
 const STEPS: u32 = 120;
 
 fn seeds() -> Vec<u64> {
-    match std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()) {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match number("SEED") {
         Some(seed) => vec![seed],
-        None => (1..=24).collect(),
+        None => (1..=number("SEEDS").unwrap_or(24)).collect(),
     }
 }
 
@@ -18,7 +19,9 @@ fn the_ledger_agrees_whatever_goes_wrong() {
     let failures: Vec<String> = seeds()
         .into_iter()
         .filter_map(|seed| {
-            run(SpotBinance, Box::new(BinanceFace::default()), seed, STEPS).err().map(|broken| {
+            let result = run(SpotBinance, Box::new(BinanceFace), seed, STEPS);
+            println!("seed {seed}: {result:?}");
+            result.err().map(|broken| {
                 format!("SEED={seed} cargo test -p spot-binance --no-default-features --test simulation\n  {broken}")
             })
         })
@@ -28,7 +31,6 @@ fn the_ledger_agrees_whatever_goes_wrong() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    let trace =
-        || run(SpotBinance, Box::new(BinanceFace::default()), 7, 40).map(|outcome| outcome.trace).unwrap();
+    let trace = || run(SpotBinance, Box::new(BinanceFace), 7, 40).map(|outcome| outcome.trace).unwrap();
     assert_eq!(trace(), trace());
 }
