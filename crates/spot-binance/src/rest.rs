@@ -404,8 +404,8 @@ fn encode_fills(query: &FillsQuery, draft: &mut connector_core::dialect::Draft) 
 }
 
 fn decode_order(payload: Payload<'_>, out: &mut dyn Sink, what: &'static str) -> Result<(), DecodeError> {
-    let symbols = payload.symbols;
-    parse_answer(what, payload.bytes, |json| {
+    let Payload { bytes, symbols, .. } = payload;
+    parse_answer(what, bytes, |json| {
         let order: wire::Order<'_> = json.read(what)?;
         out.message(Message::Order(order_report(&order, symbols, what)?));
         Ok(())

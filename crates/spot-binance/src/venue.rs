@@ -63,15 +63,21 @@ impl Face for BinanceFace {
         let mut setup = Setup::new(start, seed);
         setup.markets = markets();
         let balances = |share: i64| {
-            [("USDT", 1_000_000), ("BTC", 20), ("ETH", 500), ("BNB", 2_000), ("SHIB", 5_000_000_000), ("XRP", 200_000)]
-                .into_iter()
-                .map(|(asset, amount)| (asset.into(), Decimal::from(amount * share)))
-                .collect()
+            [
+                ("USDT", 1_000_000),
+                ("BTC", 20),
+                ("ETH", 500),
+                ("BNB", 2_000),
+                ("SHIB", 5_000_000_000),
+                ("XRP", 200_000),
+            ]
+            .into_iter()
+            .map(|(asset, amount)| (asset.into(), Decimal::from(amount * share)))
+            .collect()
         };
         let (first, second) = (AccountId(1), AccountId(2));
         setup.accounts = vec![AccountSetup::new(first, balances(1)), AccountSetup::new(second, balances(2))];
-        setup.keys =
-            vec![ApiKey::hmac(KEY, first, SECRET), ApiKey::hmac(OTHER_KEY, second, OTHER_SECRET)];
+        setup.keys = vec![ApiKey::hmac(KEY, first, SECRET), ApiKey::hmac(OTHER_KEY, second, OTHER_SECRET)];
         setup.pools = SPEC.pools.to_vec();
         setup.order_count = OrderCountPolicy {
             pools: vec![SmolStr::new_static(ORDERS_TEN_SECONDS), SmolStr::new_static(ORDERS_DAY)],
@@ -183,13 +189,14 @@ fn link(name: &str) -> Option<&'static LinkSpec> {
 
 /// Markets of very different scales, one that is halted, and one whose name is not ASCII.
 fn markets() -> Vec<MarketSetup> {
-    let market = |base, quote, tick: (i64, u32), step: (i64, u32), notional: (i64, u32), price: (i64, u32)| {
-        let number = |(value, scale)| Decimal::new(value, scale);
-        let mut rules = Rules::new(number(tick), number(step), number(notional));
-        rules.max_amount = number(step) * Decimal::from(900_000_000);
-        rules.percent_price = Some((Decimal::new(2, 1), Decimal::from(5)));
-        MarketSetup::new(base, quote, rules, number(price)).live(Liveliness::default())
-    };
+    let market =
+        |base, quote, tick: (i64, u32), step: (i64, u32), notional: (i64, u32), price: (i64, u32)| {
+            let number = |(value, scale)| Decimal::new(value, scale);
+            let mut rules = Rules::new(number(tick), number(step), number(notional));
+            rules.max_amount = number(step) * Decimal::from(900_000_000);
+            rules.percent_price = Some((Decimal::new(2, 1), Decimal::from(5)));
+            MarketSetup::new(base, quote, rules, number(price)).live(Liveliness::default())
+        };
     let mut halted = market("LUNA", "USDT", (1, 4), (1, 2), (5, 0), (85, 2));
     halted.status = MarketStatus::Halted;
     halted.live = None;

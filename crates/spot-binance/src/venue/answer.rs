@@ -88,7 +88,10 @@ impl Refused {
     /// A limit or a ban.
     pub(super) fn denied(denied: &Denied, exchange: &Exchange) -> Self {
         let seconds = denied.retry_after_seconds();
-        let at = exchange.now().millis().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000));
+        let at = exchange
+            .now()
+            .millis()
+            .saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000));
         let (status, code, msg, at) = match denied {
             Denied::Banned { until, .. } => {
                 let text = format!(
@@ -100,7 +103,10 @@ impl Refused {
             }
             Denied::Limit { pool, .. } => {
                 let limits = exchange.limits();
-                let limit = limits.pools().find(|(known, _)| known.name == pool.name).map_or(pool.limit, |(_, now)| now);
+                let limit = limits
+                    .pools()
+                    .find(|(known, _)| known.name == pool.name)
+                    .map_or(pool.limit, |(_, now)| now);
                 let (number, unit) = interval(pool.window.period().as_secs());
                 match pool.name {
                     ORDERS_TEN_SECONDS | ORDERS_DAY => {
@@ -174,15 +180,15 @@ pub(super) fn html(status: u16, title: &str) -> HttpResponse {
         "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
          <hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
     );
-    HttpResponse { status, headers: vec![("content-type".into(), "text/html".to_owned())], body: body.into_bytes() }
+    HttpResponse {
+        status,
+        headers: vec![("content-type".into(), "text/html".to_owned())],
+        body: body.into_bytes(),
+    }
 }
 
 /// The limits with what is used of them: of requests, and of an account's orders where one is given.
-pub(super) fn rate_limits(
-    exchange: &Exchange,
-    address: ScopeKey,
-    account: Option<AccountId>,
-) -> Vec<Value> {
+pub(super) fn rate_limits(exchange: &Exchange, address: ScopeKey, account: Option<AccountId>) -> Vec<Value> {
     let now = exchange.now();
     let mut all = Vec::new();
     for (pool, limit) in exchange.limits().pools() {

@@ -133,7 +133,8 @@ fn serve(session: &mut Session, method: &str, fields: &Fields, exchange: &mut Ex
 /// Charges what a request costs. Requests of the WebSocket API do not count as raw requests.
 fn pay(costs: &[Cost], fields: &Fields, key: ScopeKey, exchange: &mut Exchange) -> Result<(), Refused> {
     let costs: Vec<Cost> = costs.iter().copied().filter(|cost| cost.pool != RAW_REQUESTS).collect();
-    charge(exchange, &costs, |name| fields.get(name), key).map_err(|denied| Refused::denied(&denied, exchange))
+    charge(exchange, &costs, |name| fields.get(name), key)
+        .map_err(|denied| Refused::denied(&denied, exchange))
 }
 
 /// By the key a request brings, or else by the session's.
@@ -281,7 +282,9 @@ fn event(id: &SmolStr, event: &Value, out: &mut Outbox) {
 /// Turns news of an account into events of its subscription.
 pub(super) fn push(session: &mut Session, news: &News, out: &mut Outbox) {
     let account = match news {
-        News::Order { account, .. } | News::Balances { account, .. } | News::Deposit { account, .. } => *account,
+        News::Order { account, .. } | News::Balances { account, .. } | News::Deposit { account, .. } => {
+            *account
+        }
         _ => return,
     };
     let ids = session.accounts.iter().filter(|(_, known)| **known == account).map(|(id, _)| id.clone());
@@ -289,9 +292,9 @@ pub(super) fn push(session: &mut Session, news: &News, out: &mut Outbox) {
     for id in ids {
         let told = match news {
             News::Order { time, order, what, .. } => orders::execution_report(order, what, *time),
-            News::Balances { time, balances, cause: BalanceCause::Order | BalanceCause::Transfer, .. } => {
-                orders::account_position(balances, *time)
-            }
+            News::Balances {
+                time, balances, cause: BalanceCause::Order | BalanceCause::Transfer, ..
+            } => orders::account_position(balances, *time),
             News::Deposit { time, asset, amount, .. } => json!({
                 "e": "balanceUpdate", "E": time.millis(), "a": asset, "d": Num(*amount), "T": time.millis(),
             }),

@@ -27,8 +27,7 @@ pub(super) fn permission(row: &str) -> Permission {
 /// in their order and encoding.
 pub(super) fn request(call: &Call<'_>, exchange: &Exchange) -> Result<AccountId, Refused> {
     let key = call.request.header("x-mbx-apikey").unwrap_or_default();
-    let payload =
-        call.fields.raw_query_without("signature") + &call.fields.raw_body_without("signature");
+    let payload = call.fields.raw_query_without("signature") + &call.fields.raw_body_without("signature");
     check_form(key)?;
     let params = Params(&call.fields);
     fresh(params, exchange)?;

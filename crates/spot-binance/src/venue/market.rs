@@ -171,7 +171,9 @@ pub(super) fn ticker(ticker: &Ticker, best: &Best, mini: bool) -> Value {
             "weightedAvgPrice": Num(average), "prevClosePrice": Num(ticker.open),
             "lastQty": Num(ticker.last_amount), "bidPrice": bid, "bidQty": bid_qty, "askPrice": ask, "askQty": ask_qty,
         });
-        fields.extend(more.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        fields.extend(
+            more.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
     }
     value
 }

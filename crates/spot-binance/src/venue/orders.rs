@@ -80,7 +80,8 @@ fn market_order(params: Params<'_>, symbol: &str, side: Side) -> Result<Submit, 
 }
 
 fn order_type(word: &str) -> Result<OrderType, Refused> {
-    let unsupported = |name: &str| Refused::new(-2010, format!("{name} orders are not supported for this symbol."));
+    let unsupported =
+        |name: &str| Refused::new(-2010, format!("{name} orders are not supported for this symbol."));
     if let Some(known) = crate::rest::order_type(word) {
         return Ok(known);
     }
@@ -282,7 +283,9 @@ pub(super) fn execution_report(order: &Order, what: &What, time: UnixNanos) -> V
     let (execution_type, execution, cancel_id, reject_reason) = match what {
         What::Trade(execution) => ("TRADE", Some(execution), None, "NONE"),
         What::Cancelled { cancel_id } => ("CANCELED", None, Some(cancel_id.as_str()), "NONE"),
-        What::Expired if order.reason == Some(EndReason::SelfTrade) => ("TRADE_PREVENTION", None, None, "NONE"),
+        What::Expired if order.reason == Some(EndReason::SelfTrade) => {
+            ("TRADE_PREVENTION", None, None, "NONE")
+        }
         What::Expired => ("EXPIRED", None, None, "NONE"),
         What::Rejected(reject) => ("REJECTED", None, None, reject_word(reject)),
         What::Replaced => ("REPLACED", None, None, "NONE"),

@@ -66,7 +66,8 @@ impl<'a> Params<'a> {
     pub(super) fn number(self, name: &str) -> Result<Option<Decimal>, Refused> {
         let Some(text) = self.optional(name)? else { return Ok(None) };
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
-        let digits = |part: &str| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        let digits =
+            |part: &str| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
         if !digits(whole) || !digits(decimals) {
             return Err(Refused::illegal(name, NUMBER));
         }
@@ -87,7 +88,8 @@ impl<'a> Params<'a> {
     pub(super) fn client_id(self, name: &str) -> Result<Option<&'a str>, Refused> {
         let id = self.optional(name)?;
         let legal = |id: &str| {
-            id.len() <= 36 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            id.len() <= 36
+                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         };
         match id {
             Some(id) if !legal(id) => Err(Refused::illegal(name, CLIENT_ID)),
@@ -118,8 +120,9 @@ impl<'a> Params<'a> {
             return Ok((vec![market(symbol, exchange)?], false));
         }
         let Some(text) = self.optional("symbols")? else { return Ok((exchange.markets(), true)) };
-        let names: Vec<SmolStr> = serde_json::from_str(text)
-            .map_err(|_| Refused::illegal("symbols", "^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$"))?;
+        let names: Vec<SmolStr> = serde_json::from_str(text).map_err(|_| {
+            Refused::illegal("symbols", "^\\[(\"[A-Z0-9-_.]{1,20}\"(,\"[A-Z0-9-_.]{1,20}\"){0,}){0,1}\\]$")
+        })?;
         let found: Result<Vec<_>, _> = names.iter().map(|name| market(name, exchange)).collect();
         Ok((found?, true))
     }

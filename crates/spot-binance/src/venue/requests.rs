@@ -243,7 +243,8 @@ fn cancel(params: Params<'_>, account: AccountId, exchange: &mut Exchange) -> Re
     let (which, client) = orders::which(params)?;
     let given = params.client_id("newClientOrderId")?;
     let unknown = || Refused::new(-2011, "Unknown order sent.");
-    let order = exchange.order(account, &symbol, &which).filter(|order| order.is_live()).ok_or_else(unknown)?;
+    let order =
+        exchange.order(account, &symbol, &which).filter(|order| order.is_live()).ok_or_else(unknown)?;
     check_client(order, client)?;
     let untouched = order.filled.is_zero();
     match params.optional("cancelRestrictions")? {
@@ -279,13 +280,15 @@ fn cancel_all(params: Params<'_>, account: AccountId, exchange: &mut Exchange) -
 
 fn order_limits(account: AccountId, exchange: &Exchange) -> Value {
     let now = exchange.now();
-    let pools = exchange.limits().pools().filter(|(pool, _)| matches!(pool.name, ORDERS_TEN_SECONDS | ORDERS_DAY));
+    let pools =
+        exchange.limits().pools().filter(|(pool, _)| matches!(pool.name, ORDERS_TEN_SECONDS | ORDERS_DAY));
     let tell = |(pool, limit): (&Pool, u32)| {
         let (number, unit) = interval(pool.window.period().as_secs());
         let count = exchange.limits().used(pool.name, ScopeKey::Account(account), now);
         json!({ "rateLimitType": "ORDERS", "interval": unit, "intervalNum": number, "limit": limit, "count": count })
     };
-    let mut all: Vec<(u64, Value)> = pools.map(|entry| (entry.0.window.period().as_secs(), tell(entry))).collect();
+    let mut all: Vec<(u64, Value)> =
+        pools.map(|entry| (entry.0.window.period().as_secs(), tell(entry))).collect();
     all.sort_by_key(|(period, _)| *period);
     all.into_iter().map(|(_, value)| value).collect()
 }

@@ -88,7 +88,8 @@ fn control(session: &mut Session, request: &Value) -> Value {
         return refusal(2, "Invalid request: missing field `method` at line 1 column 1", &id);
     };
     let params = request.get("params").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let names = || -> Option<Vec<SmolStr>> { params.iter().map(|name| name.as_str().map(SmolStr::new)).collect() };
+    let names =
+        || -> Option<Vec<SmolStr>> { params.iter().map(|name| name.as_str().map(SmolStr::new)).collect() };
     let done = || json!({ "result": null, "id": id });
     match method {
         "SUBSCRIBE" | "UNSUBSCRIBE" => {
@@ -142,7 +143,8 @@ fn tell(session: &mut Session, stream: &SmolStr, out: &mut Outbox, event: impl F
     }
     let event = event();
     let combined = session.state::<State>().combined;
-    let text = if combined { json!({ "stream": stream, "data": event }).to_string() } else { event.to_string() };
+    let text =
+        if combined { json!({ "stream": stream, "data": event }).to_string() } else { event.to_string() };
     out.event(stream, text);
 }
 

@@ -259,7 +259,7 @@ fn place(order_type: OrderType, time_in_force: TimeInForce) -> PlaceQuery {
         order_type,
         time_in_force,
         amount: Decimal::new(100, 5),
-        price: (order_type != OrderType::Market).then(|| Decimal::new(100_000_00, 2)),
+        price: (order_type != OrderType::Market).then(|| Decimal::new(10_000_000, 2)),
     }
 }
 
