@@ -15,6 +15,8 @@ mod pnl;
 mod record;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::fmt;
@@ -33,6 +35,8 @@ pub use history::{Filter, FundingRow, History, OrderRow, Scoped, StatusRow, Trad
 pub use memory::MemoryJournal;
 pub use pnl::{PairProfit, realised};
 pub use record::{Entry, FundingPayment, Intent, OwnFill, Record, Status, StatusChange, records};
+#[cfg(feature = "sqlite")]
+pub use sqlite::{SqliteHistory, SqliteJournal};
 pub(crate) use writer::{Outcome, Writer};
 
 /// What has to be stored before an order is sent.
@@ -96,6 +100,8 @@ impl RestoredOrder {
         statuses: &[StatusChange],
         fills: &[OwnFill],
     ) -> Self {
+        let mut fills: Vec<_> = fills.iter().collect();
+        fills.sort_by(|one, two| (one.traded_at(), &one.trade_id).cmp(&(two.traded_at(), &two.trade_id)));
         let mut exchange_order_ids = Vec::new();
         let named = statuses.iter().map(|step| &step.exchange_order_id);
         for id in named.chain(fills.iter().map(|fill| &fill.exchange_order_id)).flatten() {
@@ -116,7 +122,7 @@ impl RestoredOrder {
                 .find(wish)
                 .is_some_and(|step| step.status == Status::CancelRequested),
             exchange_order_ids,
-            fills: fills.iter().map(OwnFill::as_fill).collect(),
+            fills: fills.into_iter().map(OwnFill::as_fill).collect(),
         }
     }
 }
