@@ -45,7 +45,8 @@ pub(super) struct Link {
     heard: Mono,
     opened: Mono,
     attempts: u32,
-    login_attempts: u32,
+    /// Why the last connection ended.
+    ended: Option<SmolStr>,
 }
 
 impl Link {
@@ -63,7 +64,10 @@ impl Link {
             Stage::Recovering => "recovering",
             Stage::Live => "live",
         };
-        format!("link {} ({stage})", self.spec.name)
+        match &self.ended {
+            Some(reason) => format!("link {} ({stage}; last: {reason})", self.spec.name),
+            None => format!("link {} ({stage})", self.spec.name),
+        }
     }
 
     const fn state(&self) -> LinkState {
@@ -106,7 +110,7 @@ impl<D: Dialect> Engine<D> {
                 heard: Mono(0),
                 opened: Mono(0),
                 attempts: 0,
-                login_attempts: 0,
+                ended: None,
             };
             match spec.role {
                 LinkRole::User => {
@@ -264,7 +268,7 @@ impl<D: Dialect> Engine<D> {
             // Leave before the venue cuts: a planned reconnect at a moment of our own.
             let life = link.spec.lifetime.mul_f64(0.98);
             link.deadline = Some(link.opened.after(life));
-            link.login_attempts = 0;
+            link.ended = None;
         }
         self.set_stage(now, index, Stage::Live, None);
     }
@@ -297,7 +301,9 @@ impl<D: Dialect> Engine<D> {
             Message::Session(session) => self.on_session(now, index, &session),
             Message::Refusal(refusal) => self.on_refusal(now, index, refusal),
             message => {
-                self.account_heard = now.mono;
+                if self.link_spec(index).is_some_and(|spec| spec.role == LinkRole::User) {
+                    self.account_heard = now.mono;
+                }
                 self.apply_account(now, message);
             }
         }
@@ -348,9 +354,6 @@ impl<D: Dialect> Engine<D> {
         if error.cause == Cause::Timestamp {
             self.clock.demand();
             self.request(now, Job::ServerTime);
-        }
-        if let Some(link) = self.links.get_mut(index) {
-            link.login_attempts += 1;
         }
         self.drop_link(now, index, &error.to_string());
     }
@@ -422,6 +425,7 @@ impl<D: Dialect> Engine<D> {
         let lived = link.opened > Mono(0) && now.mono.since(link.opened) >= PROVEN;
         link.attempts = if lived { 0 } else { link.attempts + 1 };
         link.id = None;
+        link.ended = Some(SmolStr::new(reason));
         link.deadline = None;
         link.opened = Mono(0);
         let attempt = link.attempts.saturating_sub(1);

@@ -1,6 +1,6 @@
 //! Requests: from a job to bytes, and from an answer back to what it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::time::{Now, UnixNanos};
 use crate::wire::{Action, HttpRequest, HttpResponse, RequestId, TransportError};
 
 /// What a request, or another thing that costs a limit, is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Job {
     ServerTime,
     Rules,
@@ -90,6 +90,10 @@ struct Flying {
 pub(super) struct Requests {
     next: u64,
     nonce: u64,
+    /// Every job that is waiting or sent.
+    pending: BTreeSet<Job>,
+    /// Jobs that were refused for their time stamp, until the venue's clock has been read again.
+    awaiting_clock: Vec<(Job, u32)>,
     waiting: BTreeMap<u64, Waiting>,
     flying: BTreeMap<u64, Flying>,
     /// Where the next page of an order's fills starts.
@@ -98,14 +102,15 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn forget_waiting(&mut self) {
-        self.waiting.clear();
+        for (_, waiting) in std::mem::take(&mut self.waiting) {
+            self.pending.remove(&waiting.job);
+        }
+        self.awaiting_clock.clear();
     }
 
     /// Whether the state or the fills of an order are being read.
     pub(super) fn reads_orders(&self) -> bool {
-        let reads = |job: &Job| matches!(job, Job::Query(_) | Job::Fills(_));
-        self.waiting.values().any(|waiting| reads(&waiting.job))
-            || self.flying.values().any(|sent| reads(&sent.job))
+        self.pending.iter().any(|job| matches!(job, Job::Query(_) | Job::Fills(_)))
     }
 
     pub(super) fn page_start(&self, id: &ClientOrderId) -> Option<&TradeId> {
@@ -122,8 +127,7 @@ impl Requests {
 
     /// Whether the same job is already waiting or sent.
     pub(super) fn has(&self, job: &Job) -> bool {
-        self.waiting.values().any(|waiting| waiting.job == *job)
-            || self.flying.values().any(|sent| sent.job == *job)
+        self.pending.contains(job)
     }
 }
 
@@ -150,7 +154,7 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn request_again(&mut self, now: Now, job: Job, attempt: u32) {
         // What reads is never queued twice; an order is placed by one job only.
-        if self.requests.has(&job) {
+        if !self.requests.pending.insert(job.clone()) {
             return;
         }
         let (draft, costs): (_, &[Cost]) = match &job {
@@ -206,6 +210,7 @@ impl<D: Dialect> Engine<D> {
     fn send(&mut self, now: Now, ticket: u64, waiting: Waiting) {
         let Waiting { job, attempt, draft } = waiting;
         let Some((row, draft)) = draft else {
+            self.requests.pending.remove(&job);
             return match job {
                 Job::Connect(index) => self.open_link(now, index),
                 Job::Login(index) => self.send_login(now, index),
@@ -414,6 +419,7 @@ impl<D: Dialect> Engine<D> {
         attempt: u32,
         result: Result<Vec<Message>, Error>,
     ) {
+        self.requests.pending.remove(job);
         let result = result.map_err(|error| match job.order() {
             Some(id) => error.at(D::SPEC.name).about(id.as_str()),
             None => error.at(D::SPEC.name),
@@ -425,6 +431,11 @@ impl<D: Dialect> Engine<D> {
             }
             Err(error) => self.failed(now, job, attempt, error),
         }
+        if *job == Job::ServerTime {
+            for (job, attempt) in std::mem::take(&mut self.requests.awaiting_clock) {
+                self.request_again(now, job, attempt);
+            }
+        }
     }
 
     fn failed(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
@@ -433,8 +444,8 @@ impl<D: Dialect> Engine<D> {
             // The venue has proven that it did nothing: heal the clock, then ask once more.
             self.clock.demand();
             self.request(now, Job::ServerTime);
-            let soon = now.mono.after(Duration::from_millis(50));
-            return self.set_timer(soon, Timer::Retry(job.clone(), 1));
+            self.requests.awaiting_clock.push((job.clone(), 1));
+            return;
         }
         match job {
             Job::Place(id) => self.tracker.place_failed(now, id, &error),
