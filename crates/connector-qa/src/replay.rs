@@ -97,6 +97,8 @@ struct Stage {
     books: Vec<(Market, Judged)>,
     /// A snapshot that came before the first message that names a market.
     early: Option<BookUpdate>,
+    /// What the recording says the next nameless message is about.
+    named: Option<Market>,
     ambiguous: bool,
     outcome: Outcome,
 }
@@ -123,6 +125,7 @@ impl Replay {
                 only,
                 books: Vec::new(),
                 early: None,
+                named: None,
                 ambiguous: false,
                 outcome: Outcome::default(),
             },
@@ -152,6 +155,10 @@ impl Replay {
             }
             self.line += 1;
             if line.trim_ascii().is_empty() {
+                continue;
+            }
+            if line.starts_with(b"#") {
+                self.remark(&line);
                 continue;
             }
             self.stage.outcome.frames += 1;
@@ -229,20 +236,33 @@ impl Replay {
         }
     }
 
+    /// A line `# market SYMBOL PAIR` says what the next message is about if it names no market itself.
+    fn remark(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let words: Vec<_> = text.split_whitespace().collect();
+        if let ["#", "market", symbol, pair] = words.as_slice()
+            && let Ok(pair) = pair.parse::<Pair>()
+        {
+            self.symbols.insert(SmolStr::new(symbol), pair.clone());
+            self.stage.rename(symbol, &pair);
+            self.stage.named = Some(Market::Pair(pair));
+        }
+    }
+
     /// Without a symbol map, the pair asked for tells what its symbol means.
     fn learn(&mut self) {
         let Some(pair) = &self.stage.only else { return };
         if self.symbols.symbol(pair).is_some() {
             return;
         }
-        for (market, _) in &mut self.stage.books {
-            if let Market::Symbol(symbol) = market
-                && is_symbol_of(symbol, pair)
-            {
-                self.symbols.insert(symbol.clone(), pair.clone());
-                *market = Market::Pair(pair.clone());
-                return;
-            }
+        let symbols = self.stage.books.iter().filter_map(|(market, _)| match market {
+            Market::Symbol(symbol) if is_symbol_of(symbol, pair) => Some(symbol.clone()),
+            _ => None,
+        });
+        if let Some(symbol) = symbols.min() {
+            let pair = pair.clone();
+            self.stage.rename(&symbol, &pair);
+            self.symbols.insert(symbol, pair);
         }
     }
 }
@@ -290,6 +310,15 @@ impl Stage {
         names
     }
 
+    /// From now on the symbol is known to be the pair.
+    fn rename(&mut self, symbol: &str, pair: &Pair) {
+        for (market, _) in &mut self.books {
+            if matches!(market, Market::Symbol(known) if known == symbol) {
+                *market = Market::Pair(pair.clone());
+            }
+        }
+    }
+
     fn count(&mut self, kind: &'static str) {
         *self.outcome.events.entry(kind).or_default() += 1;
     }
@@ -330,8 +359,14 @@ impl Stage {
         }
     }
 
-    /// A message that names no market is about the only one there is.
+    /// A message that names no market is about the one the recording says, or else the only one there is.
     fn nameless(&mut self, message: &BookMessage<'_>) {
+        if let Some(market) = self.named.take() {
+            if self.wanted(&market) {
+                self.apply(&BookMessage { market: &market, ..*message });
+            }
+            return;
+        }
         let mut wanted = self.books.iter().map(|(market, _)| market).filter(|market| self.wanted(market));
         match (wanted.next().cloned(), wanted.next()) {
             (None, _) => self.early = Some(BookMessage::to_owned(*message)),

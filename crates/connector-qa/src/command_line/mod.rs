@@ -3,6 +3,7 @@
 //! Exit codes: 0 when everything asked for succeeded, 1 when something did not, 2 when the command line was wrong.
 
 mod qa;
+mod record;
 mod venue;
 
 use std::ffi::OsString;
@@ -40,6 +41,9 @@ enum Arguments {
     /// Play recorded raw streams through decoder, sequencing and book, and check the book against the venue's best prices
     #[command(override_usage = "cargo xtask replay <CONNECTOR> [OPTIONS] <FILE>...")]
     Replay(ReplayArguments),
+    /// Record a raw public stream that `replay` can read
+    #[command(override_usage = "cargo xtask record <CONNECTOR> <PAIR>... --out FILE [OPTIONS]")]
+    Record(record::RecordArguments),
     /// Serve the embedded venue on 127.0.0.1 until SIGINT, SIGTERM or the end of standard input
     #[command(override_usage = "cargo xtask venue <CONNECTOR> [OPTIONS]")]
     Venue(venue::VenueArguments),
@@ -105,11 +109,12 @@ pub enum Ended {
 /// Runs the command line of this process for one connector, whose embedded venue speaks through the face that `face` makes.
 #[must_use]
 pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -> ExitCode {
-    log_to_stderr();
     let arguments = match parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
+    // The checklist provokes errors on purpose, and tells of those that matter itself.
+    log_to_stderr(if matches!(arguments, Arguments::Qa(_)) { "off" } else { "error" });
     let mut out = BufWriter::new(io::stdout().lock());
     let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
@@ -136,14 +141,15 @@ fn perform<D: Dialect>(
         Arguments::Decode(arguments) => decode_command::<D>(arguments, out),
         Arguments::Replay(arguments) => replay_command::<D>(arguments, out),
         Arguments::Venue(arguments) => venue::serve(&face, &arguments, out),
+        Arguments::Record(arguments) => record::record(dialect, &face, arguments),
         Arguments::Qa(arguments) => qa::qa(dialect, face, &arguments, out),
     }
 }
 
 /// Logs of all libraries go to stderr, so that stdout holds results only. `RUST_LOG` chooses what is shown.
-fn log_to_stderr() {
+fn log_to_stderr(default: &str) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     // A second call in one process changes nothing.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
 }
