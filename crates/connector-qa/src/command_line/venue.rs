@@ -4,7 +4,6 @@ use std::io::{Read as _, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use connector_core::dialect::LinkRole;
 use connector_core::{Decimal, Pair};
 use connector_venue::faults::FaultRule;
 use connector_venue::server::{Server, wall_clock};
@@ -114,15 +113,14 @@ fn announcement(server: &Server, setup: &Setup) -> Value {
     let (spec, key) = (server.with(|venue, _| venue.face().spec()), main_key(setup));
     let credentials = key.as_ref().map(credentials);
     let urls = server.link_urls();
-    let public =
-        spec.links.iter().find(|link| link.role == LinkRole::Public).and_then(|link| urls.get(link.name));
     let tradable = setup.markets.iter().filter(|market| market.status == MarketStatus::Trading);
     let pairs: Vec<_> =
         tradable.filter_map(|market| Pair::new(market.base.as_str(), market.quote.as_str())).collect();
     json!({
         "connector": spec.name,
         "rest_url": server.rest_url(),
-        "ws_url": public,
+        // Without a path, as clients written for the venue bring its paths along; `ws_urls` has the complete ones.
+        "ws_url": server.local_url("wss://venue"),
         "ws_urls": urls,
         "api_key": credentials.as_ref().map(|known| &known.key),
         "api_secret": credentials.as_ref().map(|known| known.secret.expose()),
