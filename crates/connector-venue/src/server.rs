@@ -34,7 +34,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::control::{self, PREFIX};
-use crate::face::{Outbox, Payload, Peer, SessionId};
+use crate::face::{Face, Outbox, Payload, Peer, SessionId};
 use crate::keys::{KeySecret, KeyState};
 use crate::shim::End;
 use crate::venue::{Reply, Venue};
@@ -130,6 +130,16 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(serve(Arc::clone(&shared), listener, stopped));
         Ok(Self { shared, address, stop, task })
+    }
+
+    /// Serves a fresh exchange behind `face`, with the face's own markets, funded accounts and keys, on any free port. The
+    /// market's behaviour follows from `seed`.
+    ///
+    /// # Errors
+    /// No port can be bound, or the face's setup contradicts itself.
+    pub async fn serve(face: impl Face, seed: u64) -> io::Result<Self> {
+        let venue = Venue::new(face, seed, wall_clock()).map_err(io::Error::other)?;
+        Self::start(venue, 0).await
     }
 
     /// Where it listens.

@@ -19,6 +19,11 @@ use connector_core::dialect::{
 use connector_core::message::Sink;
 use smol_str::{SmolStr, format_smolstr};
 
+/// The README's example, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 /// The exchange Binance, spot markets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SpotBinance;

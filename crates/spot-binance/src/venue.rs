@@ -24,6 +24,7 @@ use connector_venue::limits::{OrderCountPolicy, ScopeKey};
 use connector_venue::live_market::Liveliness;
 use connector_venue::news::News;
 use connector_venue::orders::AccountId;
+pub use connector_venue::server::Server;
 use connector_venue::setup::{AccountSetup, MarketSetup, MarketStatus, Rules, Setup};
 use serde_json::Value;
 use smol_str::SmolStr;
