@@ -150,7 +150,7 @@ fn fit(
         return unit.adjusted(whole, false);
     };
     if mode == Mode::AllOrNone {
-        return Err(lack.error(&whole));
+        return Err(lack.error("budget", &whole));
     }
     let largest = unit.largest(available).filter(|amount| *amount > Decimal::ZERO);
     let smaller = largest.map(|amount| Candidate { amount: amount.min(whole.amount), ..whole.clone() });
@@ -163,7 +163,7 @@ fn fit(
             quantised(&less, terms.rule).ok().filter(|less| unit.lack(less.amount, available).is_none());
     }
     // What remains after resizing can be too small for the rule: then the balance is what it fails by.
-    smaller.ok_or_else(|| lack.error(&whole)).and_then(|smaller| unit.adjusted(smaller, true))
+    smaller.ok_or_else(|| lack.error("budget", &whole)).and_then(|smaller| unit.adjusted(smaller, true))
 }
 
 fn quantised(candidate: &Candidate, rule: &TradingRule) -> Result<Candidate, Error> {
@@ -192,14 +192,15 @@ pub(crate) struct Lack {
 }
 
 impl Lack {
-    fn error(&self, candidate: &Candidate) -> Error {
+    pub(crate) fn error(&self, operation: &str, candidate: &Candidate) -> Error {
         let needed = match self.needed {
             Some(needed) => needed.normalize().to_string(),
             None => "more than can be expressed".to_owned(),
         };
         let why =
             format!("the order needs {needed} {}, {} is available", self.asset, self.available.normalize());
-        refuse(Cause::InsufficientBalance, candidate, why)
+        let error = Error::new(Cause::InsufficientBalance, Effect::NotSent, operation, why);
+        error.about(candidate.pair.as_str())
     }
 }
 
@@ -218,6 +219,17 @@ impl Unit {
         };
         let deducted = if added.is_some() { Decimal::ZERO } else { rate };
         Some(Self { side, pair, price: candidate.price, added, deducted, fixed: fees.fixed.clone() })
+    }
+
+    /// What one unit of the base asset takes, by asset.
+    pub(crate) fn per_base(&self) -> Vec<(Asset, Decimal)> {
+        let mut cost = self.cost(Decimal::ONE).unwrap_or_default();
+        for fee in self.fixed.iter().filter(|fee| fee.amount > Decimal::ZERO) {
+            if let Some(sum) = cost.get_mut(&fee.asset) {
+                *sum -= fee.amount;
+            }
+        }
+        cost.into_iter().filter(|(_, cost)| !cost.is_zero()).collect()
     }
 
     /// What `amount` takes from the balances. `None` if that is too large to be expressed.

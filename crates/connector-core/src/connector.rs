@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
+use crate::budget::{Adjusted, Candidate, Mode};
 use crate::dialect::{Dialect, Domain, Keyring, Spec};
 use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, Phase, Trading, Urls};
 use crate::error::{Cause, Effect, Error};
@@ -366,6 +367,17 @@ impl Connector {
     #[must_use]
     pub fn open_orders(&self) -> Vec<TrackedOrder> {
         self.driver().read(|engine| engine.open_orders())
+    }
+
+    /// Which of these orders the account can pay for now, one after another, and how much of them.
+    ///
+    /// Judged by the pairs' trading rules, the account's fees and what is available less what own orders on their way
+    /// reserve. Asking reserves nothing: place what comes back without delay.
+    ///
+    /// **Shape**: one answer per candidate, in the same order. **Errors**: in each answer's `refused`; nothing is sent.
+    #[must_use]
+    pub fn budget(&self, candidates: &[Candidate], mode: Mode) -> Vec<Adjusted> {
+        self.driver().read(|engine| engine.budget(candidates, mode))
     }
 
     /// All balances.

@@ -3,7 +3,8 @@
 //! Not the venue's messages (see [`crate::message`]): events come after all state was applied. Of one order the sequence is
 //! always `OrderCreated`, then any number of `OrderFilled`, then exactly one of `OrderCompleted`, `OrderCancelled`,
 //! `OrderExpired` and `OrderFailed`; an order that the venue never accepted has `OrderFailed` alone. After the terminal
-//! event only an `OrderFilled` marked `late` can follow. `OrderUnknown` and `OrderCancelRefused` are notifications.
+//! event only an `OrderFilled` marked `late` can follow. `OrderUnknown`, `OrderCancelRefused` and `OrderFeeKnown` are
+//! notifications.
 //!
 //! Cloning an event allocates nothing: texts are held in place or shared.
 
@@ -117,6 +118,21 @@ pub struct OrderFilled {
     pub late: bool,
 }
 
+/// The venue has told the fee of a fill whose fee was estimated: it replaces the estimate. It can come after the order's
+/// terminal event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderFeeKnown {
+    /// Local time of this event.
+    #[serde(rename = "time_ns")]
+    pub time: UnixNanos,
+    /// The order.
+    pub order: OrderInfo,
+    /// The venue's trade id, as in the fill's event.
+    pub trade_id: TradeId,
+    /// The fee charged.
+    pub fee: Fee,
+}
+
 /// An order ended, completely filled. Terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OrderCompleted {
@@ -225,6 +241,8 @@ pub enum Event {
     OrderCreated(OrderCreated),
     /// A part of an order was executed.
     OrderFilled(OrderFilled),
+    /// The fee of a fill is known, in place of an estimate.
+    OrderFeeKnown(OrderFeeKnown),
     /// An order ended, completely filled.
     OrderCompleted(OrderCompleted),
     /// An order ended cancelled.
@@ -247,7 +265,7 @@ pub enum Event {
         /// Everything held, locked or not.
         #[serde(serialize_with = "plain")]
         total: Decimal,
-        /// What can be spent on new orders.
+        /// What can be spent on new orders, in the venue's words: orders on their way are not taken off.
         #[serde(serialize_with = "plain")]
         available: Decimal,
     },
@@ -361,6 +379,7 @@ impl Event {
         match self {
             Self::OrderCreated(e) => e.time,
             Self::OrderFilled(e) => e.time,
+            Self::OrderFeeKnown(e) => e.time,
             Self::OrderCompleted(e) => e.time,
             Self::OrderCancelled(e) => e.time,
             Self::OrderExpired(e) => e.time,
@@ -386,6 +405,7 @@ impl Event {
         match self {
             Self::OrderCreated(e) => Some(&e.order),
             Self::OrderFilled(e) => Some(&e.order),
+            Self::OrderFeeKnown(e) => Some(&e.order),
             Self::OrderCompleted(e) => Some(&e.order),
             Self::OrderCancelled(e) => Some(&e.order),
             Self::OrderExpired(e) => Some(&e.order),

@@ -6,16 +6,19 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::requests::{Job, Watermark};
+use super::reservations::{Executed, Moment, Reservations};
 use super::{Engine, Phase, Timer, unknown_pair};
+use crate::budget::{Adjusted, Candidate, Mode, Terms, Unit, adjust};
 use crate::dialect::Dialect;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
+use crate::fee::{FeeSchedule, Prices};
 use crate::id::ClientOrderId;
 use crate::message::{BalanceReport, Message, OrderReport};
 use crate::order::{CancelStep, NewOrder, OrderState, OrderType, Side, TimeInForce, TrackedOrder, Want};
 use crate::pair::{Asset, Pair};
 use crate::rules::quantise;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, UnixNanos};
 
 /// How often the account is compared while orders are open …
 pub(super) const AUDIT_BUSY: Duration = Duration::from_secs(30);
@@ -27,26 +30,62 @@ const AUDIT_IDLE: Duration = Duration::from_secs(120);
 pub struct Balance {
     /// Everything held, locked or not.
     pub total: Decimal,
-    /// What can be spent on new orders.
+    /// What can be spent on new orders: what the venue says, less what own orders take of it that the venue's figure cannot
+    /// show yet. Never negative.
     pub available: Decimal,
 }
 
 /// All balances, with what is needed to keep an older answer from overwriting newer news.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Holdings {
     balances: BTreeMap<Asset, Balance>,
     /// When the stream last spoke of an asset.
     streamed: BTreeMap<Asset, Mono>,
     known: bool,
+    reservations: Reservations,
+    /// Somebody will look whether the venue's figures have caught up.
+    watched: bool,
 }
+
+/// How long a venue that pushes its balances may leave an accepted order out of them before they are asked for.
+const PUSH_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Holdings {
     pub(super) const fn known(&self) -> bool {
         self.known
     }
 
-    pub(super) const fn balances(&self) -> &BTreeMap<Asset, Balance> {
-        &self.balances
+    pub(super) fn new(push: bool, visibility: Duration) -> Self {
+        Self {
+            balances: BTreeMap::new(),
+            streamed: BTreeMap::new(),
+            known: false,
+            reservations: Reservations::new(push, visibility),
+            watched: false,
+        }
+    }
+
+    /// Balances as they can be spent.
+    pub(super) fn balances(&self) -> BTreeMap<Asset, Balance> {
+        let spendable = |(asset, balance): (&Asset, &Balance)| {
+            let available = self.reservations.available(asset, balance.available);
+            (asset.clone(), Balance { available, ..*balance })
+        };
+        self.balances.iter().map(spendable).collect()
+    }
+
+    /// What can be spent, by asset.
+    fn available(&self) -> BTreeMap<Asset, Decimal> {
+        let received = self.reservations.assets().cloned();
+        received
+            .chain(self.balances.keys().cloned())
+            .map(|asset| (asset.clone(), self.spendable(&asset)))
+            .collect()
+    }
+
+    fn spendable(&self, asset: &Asset) -> Decimal {
+        let told = self.balances.get(asset).map_or(Decimal::ZERO, |balance| balance.available);
+        self.reservations.available(asset, told)
     }
 
     /// Applies one report; answers with the new balance if it changed.
@@ -65,12 +104,15 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn take_balances(&mut self, now: Now, sent: Now, messages: &[Message]) {
         let before = self.holdings.balances.clone();
         let first = !std::mem::replace(&mut self.holdings.known, true);
-        let mut seen = Vec::new();
+        let (mut seen, mut outdated) = (Vec::new(), false);
         for message in messages {
             if let Message::Balance(report) = message {
                 seen.push(report.asset.clone());
-                if self.holdings.streamed.get(&report.asset).is_none_or(|at| *at < sent.mono) {
-                    self.apply_balance(now, report);
+                let newer = self.holdings.streamed.get(&report.asset).is_none_or(|at| *at < sent.mono);
+                let overtaken = self.holdings.reservations.is_outdated(&report.asset, report.time);
+                outdated |= overtaken;
+                if newer && !overtaken {
+                    self.apply_balance(now, sent.mono, report);
                 }
             }
         }
@@ -78,15 +120,17 @@ impl<D: Dialect> Engine<D> {
             .holdings
             .balances
             .iter()
-            .filter(|(asset, balance)| !seen.contains(asset) && **balance != Balance::default())
+            // What an answer from the past does not name may have come since.
+            .filter(|(asset, balance)| !outdated && !seen.contains(asset) && **balance != Balance::default())
             .filter(|(asset, _)| self.holdings.streamed.get(*asset).is_none_or(|at| *at < sent.mono))
             .map(|(asset, _)| asset.clone())
             .collect();
         for asset in gone {
             let zero = Some(Decimal::ZERO);
-            self.apply_balance(now, &BalanceReport { asset, total: zero, available: zero, time: None });
+            let report = BalanceReport { asset, total: zero, available: zero, time: None };
+            self.apply_balance(now, sent.mono, &report);
         }
-        if !first && self.holdings.balances != before {
+        if D::SPEC.balance_push && !first && self.holdings.balances != before {
             self.doubt_user_link(now, sent);
         }
     }
@@ -99,7 +143,12 @@ impl<D: Dialect> Engine<D> {
         self.set_timer(now.mono.after(period), Timer::Audit);
     }
 
-    fn apply_balance(&mut self, now: Now, report: &BalanceReport) {
+    /// Applies a figure that holds what the venue had done at `as_of`.
+    fn apply_balance(&mut self, now: Now, as_of: Mono, report: &BalanceReport) {
+        if report.available.is_some() {
+            let told = Moment { known: as_of, venue: report.time };
+            self.holdings.reservations.told(&report.asset, told, now.mono);
+        }
         if let Some(Balance { total, available }) = self.holdings.apply(report) {
             self.emit(Event::BalanceChanged { time: now.utc, asset: report.asset.clone(), total, available });
         }
@@ -119,13 +168,18 @@ impl<D: Dialect> Engine<D> {
             Message::Fill(_) => {
                 self.tracker.apply(now, &message);
             }
-            Message::Balance(report) => {
+            // A figure that was overtaken on its way tells nothing.
+            Message::Balance(report)
+                if !self.holdings.reservations.is_outdated(&report.asset, report.time) =>
+            {
                 self.holdings.streamed.insert(report.asset.clone(), now.mono);
-                self.apply_balance(now, &report);
+                self.apply_balance(now, now.mono, &report);
             }
             Message::Fees(rates) => {
                 if let Some(pair) = rates.market.pair() {
+                    let pair = pair.clone();
                     self.fees.insert(pair.clone(), rates);
+                    self.tracker.set_fees(pair.clone(), self.fee_schedule(&pair));
                 }
             }
             Message::Skipped { error } => {
@@ -215,15 +269,17 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn place_order(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error> {
         self.recorder.admits(now)?;
-        let order = self.checked(order)?;
+        let (order, units) = self.checked(order)?;
         let id = self.ids.next_id();
         self.tracker.submit(now, id.clone(), order.clone())?;
+        self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
+        self.holdings.reservations.placed(id.clone(), order.amount, units);
         self.place_recorded(now, &id, &order);
         Ok(id)
     }
 
-    /// The order as it will be sent, or why it cannot be.
-    fn checked(&self, order: NewOrder) -> Result<NewOrder, Error> {
+    /// The order as it will be sent and what each unit of it takes, or why it cannot be.
+    fn checked(&self, order: NewOrder) -> Result<(NewOrder, Vec<(Asset, Decimal)>), Error> {
         if !self.trades() {
             return Err(Error::usage("place", "this needs credentials, and the connector was built without"));
         }
@@ -249,8 +305,8 @@ impl<D: Dialect> Engine<D> {
             }
         })?;
         let quantised = quantise(rule, &order, self.reference_price(&order))?;
-        self.check_funds(&order, quantised.price, quantised.amount)?;
-        Ok(NewOrder { price: quantised.price, amount: quantised.amount, ..order })
+        let units = self.check_funds(&order, quantised.price, quantised.amount)?;
+        Ok((NewOrder { price: quantised.price, amount: quantised.amount, ..order }, units))
     }
 
     /// What a market order would trade at about now.
@@ -263,30 +319,85 @@ impl<D: Dialect> Engine<D> {
         best.or_else(|| feed.last_price())
     }
 
-    /// Refuses what the balances known here cannot pay for, so that it need not be sent to be refused.
-    fn check_funds(&self, order: &NewOrder, price: Option<Decimal>, amount: Decimal) -> Result<(), Error> {
-        if !self.holdings.known {
-            return Ok(());
+    /// What the account pays on a pair: its own rates, or the venue's declared ones while those are not known.
+    pub(super) fn fee_schedule(&self, pair: &Pair) -> FeeSchedule {
+        let declared = FeeSchedule::from(&D::SPEC.fees);
+        match self.fees.get(pair) {
+            Some(rates) => declared.with_rates(rates),
+            None => declared,
         }
-        let (asset, needed) = match order.side {
-            Side::Sell => (order.pair.base(), Some(amount)),
-            Side::Buy => (order.pair.quote(), price.and_then(|price| price.checked_mul(amount))),
-        };
-        let available = self.holdings.balances.get(&asset).map_or(Decimal::ZERO, |balance| balance.available);
-        match needed {
-            Some(needed) if needed > available => Err(Error::new(
-                Cause::InsufficientBalance,
-                Effect::NotSent,
-                "place",
-                format!(
-                    "the order needs {} {asset}, {} is available",
-                    needed.normalize(),
-                    available.normalize()
-                ),
-            )
-            .about(order.pair.as_str())),
-            _ => Ok(()),
+    }
+
+    /// Refuses what the balances known here cannot pay for, so that it need not be sent to be refused. Answers with what one
+    /// unit of the base asset takes.
+    fn check_funds(
+        &self,
+        order: &NewOrder,
+        price: Option<Decimal>,
+        amount: Decimal,
+    ) -> Result<Vec<(Asset, Decimal)>, Error> {
+        let (pair, side, order_type) = (order.pair.clone(), order.side, order.order_type);
+        // What a market order will pay is the venue's to judge; what it should pay is set aside.
+        let expected = price.or_else(|| self.reference_price(order)).or(order.price).unwrap_or_default();
+        let candidate = Candidate { pair, side, order_type, amount, price: expected };
+        let fees = self.fee_schedule(&order.pair);
+        let Some(unit) = Unit::new(&candidate, &fees, &Prices::default()) else { return Ok(Vec::new()) };
+        if self.holdings.known
+            && (price.is_some() || side == Side::Sell)
+            && let Some(lack) = unit.lack(amount, &self.holdings.available())
+        {
+            return Err(lack.error("place", &candidate));
         }
+        Ok(unit.per_base())
+    }
+
+    pub(super) fn budget_for(&self, candidates: &[Candidate], mode: Mode) -> Vec<Adjusted> {
+        let fees: BTreeMap<Pair, FeeSchedule> = candidates
+            .iter()
+            .map(|candidate| (candidate.pair.clone(), self.fee_schedule(&candidate.pair)))
+            .collect();
+        let terms = |pair: &Pair| Some(Terms { rule: self.rules.get(pair)?, fees: fees.get(pair)? });
+        adjust(candidates, mode, &mut self.holdings.available(), terms, &Prices::default())
+    }
+
+    /// Keeps what orders hold of the balances in line with what has become of them.
+    fn reserve(&mut self, now: Now, event: &Event) {
+        let at = |venue: Option<UnixNanos>| Moment { known: now.mono, venue };
+        let reservations = &mut self.holdings.reservations;
+        match event {
+            Event::OrderCreated(created) => {
+                reservations.accepted(&created.order.client_order_id, at(created.venue_time));
+                if D::SPEC.balance_push && !self.holdings.watched {
+                    self.holdings.watched = true;
+                    self.set_timer(now.mono.after(PUSH_PATIENCE), Timer::WatchBalances);
+                }
+            }
+            Event::OrderFilled(fill) => {
+                let (pair, side) = (&fill.order.pair, fill.order.side);
+                let (price, amount, fee) = (fill.price, fill.amount, fill.fee.as_ref());
+                let executed = Executed { pair, side, price, amount, fee };
+                reservations.filled(&fill.order.client_order_id, at(fill.venue_time), executed);
+            }
+            event if event.is_terminal() => {
+                if let Some(order) = event.order() {
+                    reservations.ended(&order.client_order_id, at(None));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks for the balances if the venue has not told what an order took that it has accepted long ago.
+    pub(super) fn watch_balances(&mut self, now: Now) {
+        self.holdings.watched = false;
+        let Some(since) = self.holdings.reservations.waits_since() else { return };
+        let due = since.after(PUSH_PATIENCE);
+        if due <= now.mono {
+            self.request(now, Job::Balances);
+        }
+        self.holdings.watched = true;
+        let again = if due <= now.mono { now.mono.after(PUSH_PATIENCE) } else { due };
+        self.set_timer(again, Timer::WatchBalances);
     }
 
     pub(super) fn cancel_order(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
@@ -328,6 +439,9 @@ impl<D: Dialect> Engine<D> {
         }
         let events = self.tracker.take_events();
         self.record_events(now, &events);
+        for event in &events {
+            self.reserve(now, event);
+        }
         self.events.extend(events);
     }
 }

@@ -9,6 +9,7 @@ mod links;
 mod market;
 mod recorder;
 mod requests;
+mod reservations;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
+use crate::budget::{Adjusted, Candidate, Mode};
 use crate::client_id::ClientIds;
 use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
 use crate::error::{Cause, Effect, Error};
@@ -129,6 +131,8 @@ pub trait Trading: Machine {
     fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder>;
     /// Open orders of this instance, oldest first, those of unknown outcome included.
     fn open_orders(&self) -> Vec<TrackedOrder>;
+    /// Which of these orders the account can pay for now, and how much of them: see [`crate::budget`].
+    fn budget(&self, candidates: &[Candidate], mode: Mode) -> Vec<Adjusted>;
     /// Balances, by asset.
     fn balances(&self) -> BTreeMap<Asset, Balance>;
     /// The local book of a pair to `depth` levels per side; `None` if the pair is not followed.
@@ -230,10 +234,14 @@ enum Timer {
     Audit,
     /// The private stream must have brought something since.
     DoubtUserLink(Mono),
+    /// See whether the venue's balances have caught up with our orders.
+    WatchBalances,
 }
 
 /// How often rules are read again.
 const RULES_PERIOD: Duration = Duration::from_secs(1_800);
+/// How often balances are read where the venue does not push them.
+const BALANCES_PERIOD: Duration = Duration::from_secs(15);
 /// Kinds of problem told apart; beyond them only the first of each is lost, never the count.
 const MAX_REPORTED: usize = 256;
 
@@ -271,7 +279,7 @@ impl<D: Dialect> Engine<D> {
             symbols: Symbols::default(),
             rules: BTreeMap::new(),
             fees: BTreeMap::new(),
-            holdings: Holdings::default(),
+            holdings: Holdings::new(spec.balance_push, spec.visibility),
             feeds: BTreeMap::new(),
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
@@ -367,6 +375,7 @@ impl<D: Dialect> Engine<D> {
             Timer::Missed(pair, id) => self.check_missed(now, &pair, id),
             Timer::Audit => self.audit(now),
             Timer::DoubtUserLink(asked) => self.check_user_link(now, asked),
+            Timer::WatchBalances => self.watch_balances(now),
         }
     }
 
@@ -415,6 +424,12 @@ impl<D: Dialect> Engine<D> {
         self.watch_feeds(now);
         if self.trades() {
             self.set_timer(now.mono.after(AUDIT_BUSY), Timer::Audit);
+            if !D::SPEC.balance_push {
+                self.set_timer(
+                    now.mono.after(BALANCES_PERIOD),
+                    Timer::Refresh(Job::Balances, BALANCES_PERIOD),
+                );
+            }
             if D::REST.fees.is_some() {
                 for pair in self.config.pairs.clone() {
                     self.request(now, Job::Fees(pair));
@@ -548,8 +563,12 @@ impl<D: Dialect> Trading for Engine<D> {
         self.tracker.open_orders().cloned().collect()
     }
 
+    fn budget(&self, candidates: &[Candidate], mode: Mode) -> Vec<Adjusted> {
+        self.budget_for(candidates, mode)
+    }
+
     fn balances(&self) -> BTreeMap<Asset, Balance> {
-        self.holdings.balances().clone()
+        self.holdings.balances()
     }
 
     fn book(&self, pair: &Pair, depth: usize) -> Option<BookView> {

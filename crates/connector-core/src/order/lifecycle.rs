@@ -16,13 +16,15 @@ use smol_str::SmolStr;
 
 use super::cancelling::Cancelling;
 use super::doubt::Doubt;
+use super::fees::Fees;
 use crate::error::{Cause, Effect, Error};
 use crate::event::{
-    Event, Executed, OrderCancelled, OrderCompleted, OrderCreated, OrderExpired, OrderFailed, OrderFilled,
-    OrderInfo, OrderUnknown,
+    Event, Executed, OrderCancelled, OrderCompleted, OrderCreated, OrderExpired, OrderFailed, OrderFeeKnown,
+    OrderFilled, OrderInfo, OrderUnknown,
 };
+use crate::fee::FeeSchedule;
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
-use crate::message::{Fill, OrderReport};
+use crate::message::{Fee, Fill, OrderReport};
 use crate::order::{NewOrder, OrderState, OrderType};
 use crate::pair::Asset;
 use crate::time::{Mono, Now, UnixNanos};
@@ -75,7 +77,7 @@ pub struct TrackedOrder {
     order: NewOrder,
     state: OrderState,
     executed: Executed,
-    fees: BTreeMap<Asset, Decimal>,
+    fees: Fees,
     fills: BTreeMap<TradeId, Fill>,
     venue_filled: Decimal,
     submitted: Now,
@@ -103,7 +105,7 @@ impl TrackedOrder {
             order,
             state: OrderState::PendingCreate,
             executed: Executed::default(),
-            fees: BTreeMap::new(),
+            fees: Fees::default(),
             fills: BTreeMap::new(),
             venue_filled: Decimal::ZERO,
             submitted: now,
@@ -168,10 +170,10 @@ impl TrackedOrder {
         self.venue_filled
     }
 
-    /// Fees charged, by asset; negative = rebates.
+    /// Fees charged, by asset; negative = rebates. Of fills whose fee the venue has not told yet, the estimate.
     #[must_use]
     pub const fn fees(&self) -> &BTreeMap<Asset, Decimal> {
-        &self.fees
+        self.fees.sums()
     }
 
     /// The fill ledger, by trade id.
@@ -334,8 +336,9 @@ impl TrackedOrder {
         }
     }
 
-    /// One execution. A trade id that is already booked only adds what was missing, such as the fee.
-    pub fn fill(&mut self, now: Now, fill: &Fill, out: &mut Vec<Event>) {
+    /// One execution. A trade id that is already booked only adds what was missing, such as the fee. A fee that is not told
+    /// is estimated by `schedule` until it is.
+    pub fn fill(&mut self, now: Now, fill: &Fill, schedule: Option<&FeeSchedule>, out: &mut Vec<Event>) {
         self.learn(fill.exchange_order_id.as_ref());
         if fill.amount.is_zero() {
             return;
@@ -348,9 +351,7 @@ impl TrackedOrder {
             out.push(self.problem(now, Cause::Malformed, text));
             return;
         }
-        if !self.book(now, fill, out) {
-            return;
-        }
+        let Some((fee, fee_estimated)) = self.book(now, fill, schedule, out) else { return };
         self.updated = now;
         self.doubt = Doubt::default();
         let late = self.state.is_terminal();
@@ -368,8 +369,8 @@ impl TrackedOrder {
             trade_id: fill.trade_id.clone(),
             price: fill.price,
             amount: fill.amount,
-            fee: fill.fee.clone(),
-            fee_estimated: false,
+            fee,
+            fee_estimated,
             maker: fill.maker,
             executed: self.executed,
             late,
@@ -389,8 +390,15 @@ impl TrackedOrder {
         self.settle(now, out);
     }
 
-    /// Enters a fill into the ledger. False if it is there, or cannot be.
-    fn book(&mut self, now: Now, fill: &Fill, out: &mut Vec<Event>) -> bool {
+    /// Enters a fill into the ledger and answers with its fee, and whether that is an estimate. `None` if the fill is there
+    /// already, or cannot be.
+    fn book(
+        &mut self,
+        now: Now,
+        fill: &Fill,
+        schedule: Option<&FeeSchedule>,
+        out: &mut Vec<Event>,
+    ) -> Option<(Option<Fee>, bool)> {
         let sums = fill.price.checked_mul(fill.amount).and_then(|quote| {
             let base = self.executed.base.checked_add(fill.amount)?;
             Some(Executed { base, quote: self.executed.quote.checked_add(quote)? })
@@ -402,9 +410,13 @@ impl TrackedOrder {
                 known.time = known.time.or(fill.time);
                 if let (None, Some(fee)) = (&known.fee, &fill.fee) {
                     known.fee = Some(fee.clone());
-                    self.charge(fill);
+                    if self.fees.learn(&fill.trade_id, fee) {
+                        let (trade_id, fee) = (fill.trade_id.clone(), fee.clone());
+                        let order = self.info();
+                        out.push(Event::OrderFeeKnown(OrderFeeKnown { time: now.utc, order, trade_id, fee }));
+                    }
                 }
-                return false;
+                return None;
             }
             Entry::Vacant(place) => {
                 place.insert(fill.clone());
@@ -416,18 +428,10 @@ impl TrackedOrder {
                 fill.trade_id, fill.amount, fill.price
             );
             out.push(self.problem(now, Cause::Malformed, text));
-            return false;
+            return None;
         };
         self.executed = sums;
-        self.charge(fill);
-        true
-    }
-
-    fn charge(&mut self, fill: &Fill) {
-        if let Some(fee) = &fill.fee {
-            let total = self.fees.entry(fee.asset.clone()).or_default();
-            *total = total.saturating_add(fee.amount);
-        }
+        Some(self.fees.charge(&self.order, fill, schedule))
     }
 
     /// The placement failed, in the words of its error.

@@ -2,6 +2,7 @@
 
 mod cancelling;
 mod doubt;
+mod fees;
 mod lifecycle;
 mod tracker;
 #[cfg(test)]

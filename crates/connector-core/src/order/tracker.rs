@@ -16,6 +16,7 @@ use super::cancelling::backoff;
 use super::lifecycle::Urgency;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
+use crate::fee::FeeSchedule;
 use crate::id::{ClientOrderId, ExchangeOrderId};
 use crate::journal::RestoredOrder;
 use crate::message::{Fill, Market, Message, OrderReport};
@@ -119,6 +120,8 @@ pub struct Tracker {
     unmatched: VecDeque<(Mono, Message)>,
     timers: BTreeSet<(Mono, Lane, ClientOrderId)>,
     events: Vec<Event>,
+    /// By which fees are estimated that the venue does not tell.
+    fees: BTreeMap<Pair, FeeSchedule>,
 }
 
 impl Tracker {
@@ -185,7 +188,7 @@ impl Tracker {
             order.resume(&saved.exchange_order_ids, saved.created);
             let told = events.len();
             for fill in &saved.fills {
-                order.fill(now, fill, events);
+                order.fill(now, fill, None, events);
             }
             // Fills were told in the earlier run; an end that follows from them was not.
             let mut place = 0;
@@ -217,6 +220,11 @@ impl Tracker {
         self.nameless.insert(id.clone());
         self.orders.insert(id, slot);
         Ok(())
+    }
+
+    /// Fees of fills of this pair that the venue does not tell are estimated by `schedule` from now on.
+    pub fn set_fees(&mut self, pair: Pair, schedule: FeeSchedule) {
+        self.fees.insert(pair, schedule);
     }
 
     /// The placement has been handed to the network: visibility counts from here.
@@ -257,7 +265,10 @@ impl Tracker {
 
     fn apply_fill(&mut self, now: Now, fill: &Fill) -> Applied {
         let (client, exchange) = (fill.client_order_id.as_ref(), fill.exchange_order_id.as_ref());
-        self.route(now, &fill.market, client, exchange, |order, events| order.fill(now, fill, events))
+        let schedule = fill.market.pair().and_then(|pair| self.fees.get(pair)).cloned();
+        self.route(now, &fill.market, client, exchange, |order, events| {
+            order.fill(now, fill, schedule.as_ref(), events);
+        })
     }
 
     /// Finds the order by our id, else by the venue's, which is unique within a pair only.

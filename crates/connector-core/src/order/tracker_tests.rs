@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
+use crate::fee::FeeSchedule;
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::message::{Fee, Fill, Market, Message, OrderReport};
 use crate::order::*;
@@ -535,6 +536,39 @@ fn a_repeated_trade_only_adds_its_fee() {
     assert_eq!(t.told(), ["filled"]);
     let order = t.get(&id()).unwrap();
     assert_eq!((order.executed().base, order.fees()[&"BTC".into()]), (dec(4), Decimal::new(1, 3)));
+}
+
+#[test]
+fn a_fee_that_is_not_told_is_estimated_until_it_is() {
+    let mut t = opened();
+    let (maker, taker) = (Decimal::new(1, 3), Decimal::new(2, 3));
+    t.set_fees(pair(), FeeSchedule { maker, taker, from_received: true, ..FeeSchedule::default() });
+    let bare = Fill { fee: None, ..fill("1", 4) };
+    t.apply(at(2), &Message::Fill(bare.clone()));
+    t.apply(at(3), &Message::Fill(bare));
+    t.apply(at(4), &Message::Fill(Fill { fee: None, maker: None, ..fill("2", 1) }));
+    let events = t.take_events();
+    let fees: Vec<_> = events
+        .iter()
+        .map(|event| match event {
+            Event::OrderFilled(fill) => (fill.fee.clone().unwrap().amount, fill.fee_estimated),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(fees, [(Decimal::new(4, 4), true), (Decimal::new(2, 4), true)]);
+    assert_eq!(t.get(&id()).unwrap().fees()[&"BTC".into()], Decimal::new(6, 4));
+    // The venue's word replaces the estimate, even in another asset, and once.
+    let fee = Some(Fee { asset: "BNB".into(), amount: dec(3) });
+    let told = Fill { fee: fee.clone(), ..fill("1", 4) };
+    t.apply(at(5), &Message::Fill(told.clone()));
+    t.apply(at(6), &Message::Fill(told));
+    let events = t.take_events();
+    let [Event::OrderFeeKnown(known)] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!((known.trade_id.as_str(), Some(&known.fee)), ("1", fee.as_ref()));
+    let order = t.get(&id()).unwrap();
+    let expected = [("BNB".into(), dec(3)), ("BTC".into(), Decimal::new(2, 4))];
+    assert_eq!(order.fees().clone(), expected.into_iter().collect());
+    assert_eq!(order.executed().base, dec(5));
 }
 
 #[test]
