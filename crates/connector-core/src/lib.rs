@@ -11,6 +11,8 @@ pub mod event;
 pub mod fee;
 mod id;
 pub mod journal;
+#[cfg(feature = "keystore")]
+pub mod keystore;
 pub mod message;
 mod net;
 pub mod number;
