@@ -564,6 +564,110 @@ mod tests {
         }
     }
 
+    fn stage(only: Option<&str>) -> Stage {
+        Stage {
+            rule: connector_core::dialect::BookRule::Sequenced,
+            only: only.map(|pair| pair.parse().unwrap()),
+            books: Vec::new(),
+            early: None,
+            named: None,
+            ambiguous: false,
+            outcome: Outcome::default(),
+        }
+    }
+
+    fn one(price: i64, amount: i64) -> Level {
+        Level { price: price.into(), amount: amount.into() }
+    }
+
+    /// A snapshot (`first` is none) or a diff with one bid and one ask.
+    fn book(stage: &mut Stage, symbol: &str, ids: (Option<u64>, u64), bid: Level, ask: Level) {
+        let market = Market::Symbol(symbol.into());
+        stage.book(BookMessage {
+            snapshot: ids.0.is_none(),
+            market: &market,
+            bids: &[bid],
+            asks: &[ask],
+            first_id: ids.0,
+            last_id: Some(ids.1),
+            prev_id: None,
+            time: None,
+        });
+    }
+
+    fn best(stage: &mut Stage, id: u64, bid: Level, ask: Level) {
+        stage.best_price(BestPrice {
+            market: Market::Symbol("XY".into()),
+            bid: Some(bid.price),
+            bid_amount: Some(bid.amount),
+            ask: Some(ask.price),
+            ask_amount: Some(ask.amount),
+            id: Some(id),
+            time: None,
+        });
+    }
+
+    fn finish(stage: Stage) -> Outcome {
+        let replay = Replay { stage, symbols: Symbols::default(), nanos: Vec::new(), line: 0 };
+        replay.finish().unwrap()
+    }
+
+    #[test]
+    fn best_prices_are_judged_at_the_update_they_belong_to() {
+        let mut stage = stage(None);
+        book(&mut stage, "XY", (Some(1), 3), one(10, 1), one(20, 1));
+        book(&mut stage, "", (None, 2), one(9, 1), one(21, 1));
+        // Announced before and after the diff arrives: only what is at or before its last id counts.
+        best(&mut stage, 3, one(10, 1), one(20, 1));
+        best(&mut stage, 4, one(10, 5), one(20, 1));
+        book(&mut stage, "XY", (Some(4), 5), one(10, 5), one(20, 1));
+        best(&mut stage, 6, one(10, 7), one(20, 1));
+        book(&mut stage, "XY", (Some(6), 6), one(10, 8), one(20, 1));
+        let outcome = finish(stage);
+        assert_eq!((outcome.applied, outcome.gaps, outcome.crossed), (3, 0, 0));
+        assert_eq!((outcome.bbo_compared, outcome.bbo_mismatched), (3, 1));
+        assert!(!outcome.is_clean());
+    }
+
+    #[test]
+    fn gaps_and_resyncs_are_counted_and_are_no_fault_of_ours() {
+        let mut stage = stage(None);
+        book(&mut stage, "XY", (Some(1), 1), one(10, 1), one(20, 1));
+        book(&mut stage, "", (None, 1), one(10, 1), one(20, 1));
+        book(&mut stage, "XY", (Some(2), 2), one(10, 2), one(20, 1));
+        book(&mut stage, "XY", (Some(9), 9), one(10, 3), one(20, 1));
+        book(&mut stage, "XY", (Some(10), 10), one(10, 4), one(20, 1));
+        book(&mut stage, "", (None, 9), one(10, 3), one(20, 1));
+        let outcome = finish(stage);
+        assert_eq!((outcome.applied, outcome.gaps, outcome.resyncs), (2, 1, 1));
+        assert!(outcome.is_clean() && outcome.live == ["XY"]);
+    }
+
+    #[test]
+    fn a_crossed_book_is_told() {
+        let mut stage = stage(None);
+        book(&mut stage, "XY", (Some(1), 1), one(10, 1), one(20, 1));
+        book(&mut stage, "", (None, 1), one(10, 1), one(20, 1));
+        book(&mut stage, "XY", (Some(2), 2), one(21, 1), one(22, 1));
+        let outcome = finish(stage);
+        assert_eq!((outcome.crossed, outcome.gaps), (1, 0));
+        assert!(!outcome.is_clean() && outcome.live.is_empty());
+    }
+
+    #[test]
+    fn a_nameless_snapshot_among_several_markets_is_never_guessed() {
+        let mut several = stage(None);
+        book(&mut several, "XY", (Some(1), 1), one(10, 1), one(20, 1));
+        book(&mut several, "ZY", (Some(1), 1), one(30, 1), one(40, 1));
+        book(&mut several, "", (None, 1), one(10, 1), one(20, 1));
+        assert!(several.ambiguous);
+        let mut chosen = stage(Some("X-Y"));
+        book(&mut chosen, "ZY", (Some(1), 1), one(30, 1), one(40, 1));
+        book(&mut chosen, "XY", (Some(1), 1), one(10, 1), one(20, 1));
+        book(&mut chosen, "", (None, 1), one(10, 1), one(20, 1));
+        assert!(!chosen.ambiguous && chosen.books.len() == 1);
+    }
+
     #[test]
     fn symbols_of_a_pair() {
         let pair: Pair = "BTC-USDT".parse().unwrap();
