@@ -32,11 +32,11 @@ struct Tables {
     funding: BTreeMap<(Scope, Pair, UnixNanos), FundingPayment>,
 }
 
-/// A journal in memory. Clones are the same journal, each with a run of its own; two are equal if they hold the same.
+/// A journal in memory. Clones are the same journal with the same run; two are equal if they hold the same.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryJournal {
     tables: Arc<Mutex<Tables>>,
-    run: Option<(Scope, UnixNanos)>,
+    run: Arc<Mutex<Option<(Scope, UnixNanos)>>>,
     full: Arc<Mutex<bool>>,
 }
 
@@ -52,6 +52,16 @@ impl MemoryJournal {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same contents for another run, as if a file were opened again.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self { tables: Arc::clone(&self.tables), run: Arc::default(), full: Arc::clone(&self.full) }
+    }
+
+    fn run(&self) -> MutexGuard<'_, Option<(Scope, UnixNanos)>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes every write fail from now on, like a full disk, or succeed again.
@@ -184,18 +194,18 @@ impl Journal for MemoryJournal {
         tables.runs.insert(scope.clone(), (instance, started));
         let orders = tables.in_flight(scope);
         drop(tables);
-        self.run = Some((scope.clone(), started));
+        *self.run() = Some((scope.clone(), started));
         Ok(Run { instance, started, orders })
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {
         self.writable()?;
-        let Some((scope, run)) = &self.run else {
+        let Some((scope, run)) = self.run().clone() else {
             return Err(Error::usage("journal", "no run was begun"));
         };
         let mut tables = self.tables();
         for entry in entries {
-            tables.apply(scope, *run, entry);
+            tables.apply(&scope, run, entry);
         }
         Ok(())
     }
