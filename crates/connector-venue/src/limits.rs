@@ -294,6 +294,21 @@ impl Counter {
                     self.charges.pop_front();
                 }
             }
+            Window::Bucket { units, every } => {
+                // One unit at a time, each after its part of the time.
+                let unit = (period(every) / i64::from(units.max(1))).max(1);
+                let back = now.saturating_sub(self.window) / unit;
+                self.used = self.used.saturating_sub(u32::try_from(back).unwrap_or(u32::MAX));
+                self.window = if self.used == 0 { now } else { self.window.saturating_add(back * unit) };
+            }
+            Window::Decay { units, every } => {
+                let length = period(every).max(1);
+                let steps = now.div_euclid(length).saturating_sub(self.window.div_euclid(length));
+                let back = u32::try_from(steps).unwrap_or(u32::MAX).saturating_mul(units);
+                (self.window, self.used) = (now, self.used.saturating_sub(back));
+            }
+            // An exchange that answers at once has nothing under way.
+            Window::Concurrent => self.used = 0,
         }
     }
 
@@ -328,6 +343,10 @@ impl Counter {
     fn rest(&self, window: Window, excess: u32, now: i64) -> Duration {
         match window {
             Window::Fixed(length) => nanos(self.window.saturating_add(period(length)) - now),
+            Window::Bucket { units, every } | Window::Decay { units, every } => {
+                every.saturating_mul(excess.div_ceil(units.max(1)))
+            }
+            Window::Concurrent => Duration::ZERO,
             Window::Rolling(length) => {
                 let mut left = excess;
                 for (time, units) in &self.charges {

@@ -49,14 +49,32 @@ pub enum Window {
     Fixed(Duration),
     /// Counted over the last period, at any moment.
     Rolling(Duration),
+    /// A token bucket: units come back steadily, `units` of them in each `every`, up to the limit.
+    Bucket {
+        /// Units that come back.
+        units: u32,
+        /// In this time.
+        every: Duration,
+    },
+    /// A counter that falls by `units` at once, each `every`, but not below zero; its steps keep no time known to us.
+    Decay {
+        /// Units of one step; fewer than the limit.
+        units: u32,
+        /// Time between steps.
+        every: Duration,
+    },
+    /// Units come back when the request that took them is answered: at most the limit is under way at a time.
+    Concurrent,
 }
 
 impl Window {
-    /// The period.
+    /// The period, or the time in which the units of one step come back; zero where time brings nothing back.
     #[must_use]
     pub const fn period(self) -> Duration {
         match self {
             Self::Fixed(period) | Self::Rolling(period) => period,
+            Self::Bucket { every, .. } | Self::Decay { every, .. } => every,
+            Self::Concurrent => Duration::ZERO,
         }
     }
 }

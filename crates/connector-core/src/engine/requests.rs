@@ -17,7 +17,7 @@ use crate::id::{ClientOrderId, TradeId};
 use crate::message::{Market, Message};
 use crate::order::OrderType;
 use crate::pair::Pair;
-use crate::throttle::{Lane, Outcome};
+use crate::throttle::{Charges, Lane, Outcome};
 use crate::time::{Now, UnixNanos};
 use crate::wire::{Action, HttpRequest, HttpResponse, RequestId, TransportError};
 
@@ -75,6 +75,7 @@ struct Waiting {
     job: Job,
     attempt: u32,
     draft: Option<(&'static Row, Draft)>,
+    charges: Charges,
 }
 
 /// Sent, not answered.
@@ -83,6 +84,7 @@ struct Flying {
     attempt: u32,
     row: &'static Row,
     sent: Now,
+    charges: Charges,
 }
 
 /// Requests on their way.
@@ -176,7 +178,7 @@ impl<D: Dialect> Engine<D> {
         let lane = job.lane();
         match self.throttler.enqueue(ticket, lane, charges, now.mono.after(patience(lane)), now) {
             Ok(()) => {
-                self.requests.waiting.insert(ticket, Waiting { job, attempt, draft });
+                self.requests.waiting.insert(ticket, Waiting { job, attempt, draft, charges });
             }
             Err(shed) => self.finish(now, now, &job, attempt, Err(shed.error(operation))),
         }
@@ -192,7 +194,7 @@ impl<D: Dialect> Engine<D> {
                     }
                 }
                 Outcome::Shed(ticket, why) => {
-                    if let Some(Waiting { job, attempt, draft }) = self.requests.waiting.remove(&ticket) {
+                    if let Some(Waiting { job, attempt, draft, .. }) = self.requests.waiting.remove(&ticket) {
                         let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
                         self.finish(now, now, &job, attempt, Err(why.error(operation)));
                     }
@@ -208,8 +210,9 @@ impl<D: Dialect> Engine<D> {
     }
 
     fn send(&mut self, now: Now, ticket: u64, waiting: Waiting) {
-        let Waiting { job, attempt, draft } = waiting;
+        let Waiting { job, attempt, draft, charges } = waiting;
         let Some((row, draft)) = draft else {
+            self.throttler.release(&charges);
             self.requests.pending.remove(&job);
             return match job {
                 Job::Connect(index) => self.open_link(now, index),
@@ -224,10 +227,13 @@ impl<D: Dialect> Engine<D> {
                 }
                 tracing::debug!(venue = D::SPEC.name, row = row.name, ticket, "request");
                 let timeout = self.config.request_timeout;
-                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now });
+                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now, charges });
                 self.actions.push_back(Action::Http { id: RequestId(ticket), request, timeout });
             }
-            Err(error) => self.finish(now, now, &job, attempt, Err(error)),
+            Err(error) => {
+                self.throttler.release(&charges);
+                self.finish(now, now, &job, attempt, Err(error));
+            }
         }
     }
 
@@ -345,7 +351,10 @@ impl<D: Dialect> Engine<D> {
         id: RequestId,
         result: Result<HttpResponse, TransportError>,
     ) {
-        let Some(Flying { job, attempt, row, sent }) = self.requests.flying.remove(&id.0) else { return };
+        let Some(Flying { job, attempt, row, sent, charges }) = self.requests.flying.remove(&id.0) else {
+            return;
+        };
+        self.throttler.release(&charges);
         let result = match result {
             Ok(response) => self.read_response(now, sent, &job, row, response),
             Err(error) => {

@@ -7,6 +7,7 @@
 //! **Invariant**: as long as the venue's clock is within [`Guard::early`] of what [`Throttler::set_clock`] said and requests
 //! arrive within [`Guard::late`], what we send never exceeds a pool's share in any of the venue's windows.
 
+mod bucket;
 mod pool;
 mod queue;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::dialect::{Cost, Pool};
+use crate::dialect::{Cost, Pool, Window};
 use crate::error::{Cause, Effect, Error};
 use crate::time::{Mono, Now};
 use pool::{Counter, Moment};
@@ -187,15 +188,20 @@ impl Throttler {
             return refuse(format!("{} pools are declared; at most {MAX_POOLS} are supported", pools.len()));
         }
         for (position, pool) in pools.iter().enumerate() {
-            if pool.limit == 0 || pool.window.period().is_zero() {
+            let timeless = pool.window.period().is_zero() && pool.window != Window::Concurrent;
+            if pool.limit == 0 || timeless {
                 return refuse(format!("pool {} has no limit or no period", pool.name));
+            }
+            if let Window::Bucket { units, .. } | Window::Decay { units, .. } = pool.window
+                && (units == 0 || matches!(pool.window, Window::Decay { .. }) && units >= pool.limit)
+            {
+                return refuse(format!("pool {} gives back no units, or its whole limit at once", pool.name));
             }
             if pools.iter().take(position).any(|other| other.name == pool.name) {
                 return refuse(format!("pool {} is declared twice", pool.name));
             }
         }
-        let pools =
-            pools.iter().map(|pool| Counter::new(pool, share(pool.limit, settings.share), settings.guard));
+        let pools = pools.iter().map(|pool| Counter::new(pool, settings.share, settings.guard));
         Ok(Self {
             settings,
             pools: pools.collect(),
@@ -386,9 +392,8 @@ impl Throttler {
 
     /// The venue published another limit for a pool.
     pub fn set_limit(&mut self, pool: PoolId, limit: u32) {
-        let share = share(limit, self.settings.share);
         if let Some(counter) = self.pools.get_mut(usize::from(pool.0)) {
-            counter.capacity = share;
+            counter.capacity = Counter::usable(counter.pool, limit, self.settings.share);
             self.touch();
         }
     }
@@ -421,6 +426,14 @@ impl Throttler {
             counter.give_back(units, sent, at);
             self.touch();
         }
+    }
+
+    /// The request that took `charges` is over, answered or not: its places in pools of concurrent requests are free.
+    pub fn release(&mut self, charges: &Charges) {
+        for (counter, units) in self.pools.iter_mut().zip(charges.0) {
+            counter.release(units);
+        }
+        self.touch();
     }
 
     /// All pools at `now`, in declared order.

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::bucket::Bucket;
 use crate::dialect::{Pool, Window};
 use crate::throttle::Guard;
 use crate::time::{Mono, Now};
@@ -120,7 +121,6 @@ impl Fixed {
 
 /// Units over the last period at any moment.
 struct Rolling {
-    period: u64,
     slot: u64,
     hold: u64,
     /// `(slot number, units)`, rising; at most about [`SLOTS`].
@@ -133,13 +133,7 @@ impl Rolling {
         let period = period.max(1);
         // Requests may arrive closer together than they were sent; a small part of the period covers what is usual.
         let jitter = u64::try_from(guard.late.as_nanos()).unwrap_or(u64::MAX).min(period / SLOTS);
-        Self {
-            period,
-            slot: period.div_ceil(SLOTS),
-            hold: period + jitter,
-            charged: VecDeque::new(),
-            used: 0,
-        }
+        Self { slot: period.div_ceil(SLOTS), hold: period + jitter, charged: VecDeque::new(), used: 0 }
     }
 
     fn back_at(&self, slot: u64) -> u64 {
@@ -193,6 +187,9 @@ impl Rolling {
 enum State {
     Fixed(Fixed),
     Rolling(Rolling),
+    Bucket(Bucket),
+    /// Units under way.
+    Concurrent(u32),
 }
 
 /// One pool's counter.
@@ -208,20 +205,36 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub(super) fn new(pool: &'static Pool, capacity: u32, guard: Guard) -> Self {
+    pub(super) fn new(pool: &'static Pool, share: u8, guard: Guard) -> Self {
+        let capacity = Self::usable(pool, pool.limit, share);
         let state = match pool.window {
             Window::Fixed(period) => State::Fixed(Fixed::new(nanos(period), guard)),
             Window::Rolling(period) => {
                 State::Rolling(Rolling::new(u64::try_from(nanos(period)).unwrap_or(1), guard))
             }
+            Window::Bucket { units, every } | Window::Decay { units, every } => {
+                State::Bucket(Bucket::new(units, every, share, guard))
+            }
+            Window::Concurrent => State::Concurrent(0),
         };
         Self { pool, capacity, closed_until: None, state, settled: Mono(0), warned: None }
+    }
+
+    /// What we may use of a limit.
+    pub(super) fn usable(pool: &Pool, limit: u32, share: u8) -> u32 {
+        let step = match pool.window {
+            Window::Decay { units, .. } => units,
+            _ => 0,
+        };
+        super::share(limit.saturating_sub(step), share)
     }
 
     pub(super) fn roll(&mut self, at: Moment) {
         match &mut self.state {
             State::Fixed(window) => window.roll(at),
             State::Rolling(window) => window.roll(at.mono),
+            State::Bucket(window) => window.roll(at.mono),
+            State::Concurrent(_) => {}
         }
         if self.closed_until.is_some_and(|until| until <= at.mono) {
             self.closed_until = None;
@@ -240,6 +253,15 @@ impl Counter {
         match &self.state {
             State::Fixed(window) => window.used_in(window.index),
             State::Rolling(window) => window.used,
+            State::Bucket(window) => window.used(),
+            State::Concurrent(used) => *used,
+        }
+    }
+
+    /// The request that took `units` has been answered.
+    pub(super) fn release(&mut self, units: u32) {
+        if let State::Concurrent(used) = &mut self.state {
+            *used = used.saturating_sub(units);
         }
     }
 
@@ -248,6 +270,10 @@ impl Counter {
         let free = match &self.state {
             State::Fixed(window) => window.ready(units, allowed, at),
             State::Rolling(window) => window.ready(units, allowed, at.mono),
+            State::Bucket(window) => window.ready(units, allowed, at.mono),
+            State::Concurrent(used) if used.saturating_add(units) <= allowed => at.mono,
+            // Only an answer makes room.
+            State::Concurrent(_) => Mono(u64::MAX),
         };
         self.closed_until.map_or(free, |until| until.max(free))
     }
@@ -263,6 +289,8 @@ impl Counter {
                 }
             }
             State::Rolling(window) => window.take(units, at.mono),
+            State::Bucket(window) => window.take(units),
+            State::Concurrent(used) => *used = used.saturating_add(units),
         }
     }
 
@@ -286,6 +314,9 @@ impl Counter {
                     window.give_back(units);
                 }
             }
+            State::Bucket(window) => window.give_back(units),
+            // These are given back by the answer.
+            State::Concurrent(_) => {}
         }
     }
 
@@ -308,6 +339,8 @@ impl Counter {
                     window.take(more, at.mono);
                 }
             }
+            State::Bucket(window) => window.observe(used),
+            State::Concurrent(_) => {}
         }
     }
 
@@ -315,9 +348,11 @@ impl Counter {
     pub(super) fn near_limit(&mut self, percent: u8, at: Moment) -> bool {
         let window = match &self.state {
             State::Fixed(window) => window.index,
-            State::Rolling(window) => {
-                mono_ns(at.mono).div_euclid(i64::try_from(window.period).unwrap_or(i64::MAX))
+            State::Rolling(_) | State::Bucket(_) => {
+                mono_ns(at.mono).div_euclid(nanos(self.pool.window.period()).max(1))
             }
+            // A full house passes in a moment, and is told once.
+            State::Concurrent(_) => 0,
         };
         let near = u64::from(self.used()) * 100 >= u64::from(self.capacity) * u64::from(percent);
         let first = near && self.warned != Some(window);

@@ -302,6 +302,42 @@ fn a_corrected_clock_does_not_give_the_budget_twice() {
 }
 
 #[test]
+fn a_decaying_counter_lets_out_what_has_come_back() {
+    const DECAY: Window = Window::Decay { units: 1, every: Duration::from_secs(3) };
+    static POOLS: [Pool; 1] = [pool("counter", 20, DECAY)];
+    let mut throttler = throttler(&POOLS);
+    for ticket in 0..30 {
+        push(&mut throttler, ticket, Lane::Poll, &[("counter", 1)], 0);
+    }
+    // One step of the limit is left for the venue's clock, and a little for requests that catch up with each other.
+    assert_eq!(admitted(&mut throttler, 0).len(), 18);
+    assert_eq!(admitted(&mut throttler, SECOND).len(), 1);
+    assert_eq!(admitted(&mut throttler, 2 * SECOND).len(), 0);
+    assert_eq!(admitted(&mut throttler, 4 * SECOND).len(), 1);
+    assert_eq!(admitted(&mut throttler, 10 * SECOND).len(), 2);
+    let wake = throttler.deadline().unwrap();
+    assert!(wake.0 > 12 * SECOND && wake.0 < 12 * SECOND + 100 * MS, "{wake:?}");
+}
+
+#[test]
+fn concurrent_requests_make_room_by_being_answered() {
+    static POOLS: [Pool; 2] = [pool("under_way", 2, Window::Concurrent), pool("orders", 20, TEN)];
+    let mut throttler = throttler(&POOLS);
+    for ticket in 0..5 {
+        push(&mut throttler, ticket, Lane::Poll, &[("under_way", 1), ("orders", 1)], 0);
+    }
+    assert_eq!(admitted(&mut throttler, MS), [0, 1]);
+    assert_eq!(admitted(&mut throttler, SECOND), [0; 0]);
+    let answered = charge(&throttler, &[("under_way", 1), ("orders", 1)]);
+    throttler.release(&answered);
+    assert_eq!(admitted(&mut throttler, SECOND), [2]);
+    assert_eq!(throttler.usage(now(SECOND))[1].used, 3, "an answer gives back places only");
+    throttler.release(&answered);
+    throttler.release(&answered);
+    assert_eq!(admitted(&mut throttler, SECOND), [3, 4]);
+}
+
+#[test]
 fn ten_thousand_at_once_cost_one_decision_each() {
     let settings = Settings { queue_limit: 10_000, ..Settings::default() };
     let mut throttler = Throttler::new(&POOLS, settings).unwrap();
@@ -356,6 +392,8 @@ impl Venue {
                     peak = peak.max(sum);
                 }
             }
+            // These are judged against their own models, beside their counter and below.
+            Window::Bucket { .. } | Window::Decay { .. } | Window::Concurrent => unreachable!(),
         }
         peak
     }
