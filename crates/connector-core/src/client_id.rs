@@ -109,6 +109,16 @@ impl ClientIds {
     }
 }
 
+impl ClientIds {
+    /// Whether this instance made `id` in an earlier run with the same prefix.
+    #[must_use]
+    pub fn is_of_earlier_run(&self, id: &str) -> bool {
+        let mut first = self.head.clone();
+        write_digits(self.start, self.layout.base, self.layout.start, &mut first);
+        self.is_mine(id) && !id.starts_with(&first)
+    }
+}
+
 const fn power(base: u64, exponent: usize) -> u64 {
     let (mut power, mut left) = (1_u64, exponent);
     while left > 0 {
@@ -171,6 +181,9 @@ mod tests {
         let mut seen = BTreeSet::new();
         for (instance, start) in [(1, START), (2, START), (1, START + 1_000_000)] {
             let mut ids = ClientIds::new(&rule(32), "x-AB12CD34", instance, UnixNanos(start)).unwrap();
+            let earlier =
+                seen.iter().filter(|id: &&ClientOrderId| ids.is_of_earlier_run(id.as_str())).count();
+            assert_eq!(earlier, if start == START { 0 } else { 100_000 });
             for _ in 0..100_000 {
                 assert!(seen.insert(ids.next_id()));
             }

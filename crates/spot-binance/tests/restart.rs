@@ -3,6 +3,12 @@
 //! The venue's ledger and the journal are the judges: whatever the moment, no order of ours is unknown to the journal, no fill
 //! is missing from it, and nothing that was stored is told again as new.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set itself up has failed"
+)]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -308,8 +314,9 @@ impl World {
         for order in &orders {
             let id = ClientOrderId::new(&order.client_id);
             let Some(status) = known.get(&id) else {
-                // Without waiting for the intent a kill can lose it, and only then.
+                // Without waiting for the intent a kill can lose it, and only then; what was left open is found again.
                 assert_eq!(self.durability, Durability::Behind, "the journal does not know {order:?}");
+                assert!(order.state.is_terminal(), "left open: {order:?}");
                 continue;
             };
             let expected = match order.state {

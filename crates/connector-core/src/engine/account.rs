@@ -234,6 +234,7 @@ impl<D: Dialect> Engine<D> {
                 _ => None,
             })
             .collect();
+        self.adopt(now, &reports);
         self.tracker.open_orders_snapshot(now, pair, &reports, sent.mono);
     }
 

@@ -365,7 +365,8 @@ impl<D: Dialect> Engine<D> {
         }
         self.set_stage(now, index, Stage::Recovering, None);
         self.recovery = vec![Job::Balances];
-        if !self.tracker.is_idle() {
+        // A journal that followed behind may not know all that an earlier run left open.
+        if !self.tracker.is_idle() || self.recorder.looks_for_lost() {
             self.recovery.push(Job::OpenOrders(None));
         }
         for job in self.recovery.clone() {

@@ -9,9 +9,11 @@ use crate::dialect::Dialect;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::{ClientOrderId, TradeId};
-use crate::journal::{Durability, Entry, Intent, OwnFill, Record, Run, Status, StatusChange, records};
-use crate::message::Fill;
-use crate::order::{CancelStep, NewOrder, TrackedOrder};
+use crate::journal::{
+    Durability, Entry, Intent, OwnFill, Record, RestoredOrder, Run, Status, StatusChange, records,
+};
+use crate::message::{Fill, OrderReport};
+use crate::order::{CancelStep, NewOrder, OrderState, TimeInForce, TrackedOrder};
 use crate::time::{Mono, Now};
 
 /// The recorder of an engine.
@@ -52,6 +54,8 @@ pub(super) struct Recorder {
     /// Recorded fills whose fee is not known yet.
     without_fee: BTreeSet<(ClientOrderId, TradeId)>,
     failure: Option<Error>,
+    /// The open orders were looked through for those of earlier runs.
+    looked: bool,
 }
 
 impl Recorder {
@@ -68,6 +72,11 @@ impl Recorder {
     /// How many entries are not known to be stored.
     pub(super) fn unrecorded(&self) -> usize {
         self.under_way.len()
+    }
+
+    /// Whether the open orders have still to be looked through for orders that an earlier run could not write down.
+    pub(super) const fn looks_for_lost(&self) -> bool {
+        self.on && !self.looked
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
@@ -206,6 +215,50 @@ impl<D: Dialect> Engine<D> {
                 && self.tracker.cancel_requested(now, &saved.client_order_id) == CancelStep::Send
             {
                 self.request(now, Job::Cancel(saved.client_order_id));
+            }
+        }
+    }
+
+    /// Takes up open orders that carry ids of an earlier run and that its journal did not get to know. What the venue says
+    /// of them is told as news, because it was never told; whether they rest by another term than "till cancelled" cannot
+    /// be seen from outside.
+    pub(super) fn adopt(&mut self, now: Now, reports: &[OrderReport]) {
+        if !self.recorder.on {
+            return;
+        }
+        self.recorder.looked = true;
+        for report in reports {
+            let Some(id) = report.client_order_id.as_ref().filter(|id| {
+                let live = matches!(report.state, OrderState::Open | OrderState::PartiallyFilled);
+                live && self.tracker.get(id).is_none() && self.ids.is_of_earlier_run(id.as_str())
+            }) else {
+                continue;
+            };
+            let (Some(pair), Some(side), Some(order_type), Some(amount)) =
+                (report.market.pair(), report.side, report.order_type, report.amount)
+            else {
+                continue;
+            };
+            let order = NewOrder {
+                pair: pair.clone(),
+                side,
+                order_type,
+                time_in_force: TimeInForce::Gtc,
+                amount,
+                price: report.price,
+            };
+            let saved = RestoredOrder {
+                client_order_id: id.clone(),
+                order: order.clone(),
+                submitted: report.time.unwrap_or(now.utc),
+                created: false,
+                cancel_requested: false,
+                exchange_order_ids: Vec::new(),
+                fills: Vec::new(),
+            };
+            if self.tracker.take_up(now, &saved).is_ok() {
+                let intent = Intent { time: now.utc, client_order_id: id.clone(), order };
+                self.recorder.add(now, Record::Intent(intent));
             }
         }
     }

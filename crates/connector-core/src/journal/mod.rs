@@ -43,7 +43,8 @@ pub(crate) use writer::{Outcome, Writer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Nothing: records are stored as soon as possible, next to the request. A process killed within those milliseconds
-    /// may leave an order at the venue that the journal does not know.
+    /// may leave an order at the venue that the journal does not know. If it rests, the next run finds it among the open
+    /// orders by its id and takes it up; if it ended meanwhile, it stays unknown.
     #[default]
     Behind,
     /// The intent: an order is sent only once the journal has it. Costs the journal's latency per order, and cannot
