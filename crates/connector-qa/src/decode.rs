@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::str::FromStr;
 
 use connector_core::dialect::{DecodeError, Dialect, Frame, LinkRole, Payload, Symbols};
-use connector_core::error::{Cause, Effect};
+use connector_core::engine::classify;
 use connector_core::message::{Market, Message, Refusal, Sink};
 use serde::Serialize;
 
@@ -155,31 +155,17 @@ fn answer<D: Dialect>(
 /// What a failed request's answer means: the venue's declared code first, else what the status says.
 fn refusal<D: Dialect>(body: &[u8], status: Option<u16>) -> Result<Refusal, DecodeError> {
     let status = status.unwrap_or_default();
-    let found = D::error(body);
-    let (code, message) = match found {
-        Some(found) => (Some(found.code), found.message),
-        None if (200..300).contains(&status) => {
-            return Err(DecodeError::new("error", format!("status {status} and no error in the body")));
-        }
-        None => (None, excerpt(body).into_owned()),
-    };
-    let declared = code.as_ref().and_then(|code| D::SPEC.fault(code, &message));
-    let (cause, effect) = declared.map_or_else(|| by_status(status), |fault| (fault.cause, fault.effect));
-    Ok(Refusal { id: None, code, message, effect, cause })
-}
-
-/// What a status means where the venue's own code says nothing. A server's failure may have come after the deed.
-const fn by_status(status: u16) -> (Cause, Effect) {
-    match status {
-        401 => (Cause::Credentials, Effect::Rejected),
-        403 => (Cause::Permission, Effect::Rejected),
-        408 => (Cause::Timeout, Effect::Unknown),
-        418 => (Cause::Banned, Effect::Rejected),
-        429 => (Cause::RateLimited, Effect::Rejected),
-        400..500 => (Cause::BadRequest, Effect::Rejected),
-        500.. => (Cause::Unavailable, Effect::Unknown),
-        _ => (Cause::Other, Effect::Unknown),
+    if (200..300).contains(&status) && D::error(body).is_none() {
+        return Err(DecodeError::new("error", format!("status {status} and no error in the body")));
     }
+    let error = classify::<D>("error", status, body);
+    Ok(Refusal {
+        id: None,
+        code: error.code,
+        message: error.message,
+        effect: error.effect,
+        cause: error.cause,
+    })
 }
 
 /// Writes one event as one JSON line, with the input line it came from where there is one.
@@ -235,13 +221,6 @@ mod tests {
         assert_eq!(numbers("pong\n{\"a\":1}"), [(1, "pong"), (2, "{\"a\":1}")]);
         assert_eq!(numbers("{\"a\":\n{\"a\":1}"), [(1, "{\"a\":"), (2, "{\"a\":1}")]);
         assert_eq!(numbers(" \n"), []);
-    }
-
-    #[test]
-    fn a_server_failure_is_not_a_no() {
-        assert_eq!(by_status(503), (Cause::Unavailable, Effect::Unknown));
-        assert_eq!(by_status(429), (Cause::RateLimited, Effect::Rejected));
-        assert_eq!(by_status(418), (Cause::Banned, Effect::Rejected));
     }
 
     #[test]

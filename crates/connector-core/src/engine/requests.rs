@@ -529,25 +529,29 @@ fn write<Q>(endpoint: &'static Endpoint<Q>, query: &Q) -> (&'static Row, Draft) 
 }
 
 /// What an error answer means: by the venue's declared code, else by the status alone.
+///
+/// Only the venue's own word proves that nothing happened. A body that is not the venue's may come from a proxy or a failing
+/// front, after the deed; the statuses of exhausted limits are given before it.
 pub fn classify<D: Dialect>(operation: &str, status: u16, body: &[u8]) -> Error {
     let (cause, effect) = match status {
         429 => (Cause::RateLimited, Effect::Rejected),
         418 => (Cause::Banned, Effect::Rejected),
         401 => (Cause::Credentials, Effect::Rejected),
         403 => (Cause::Permission, Effect::Rejected),
+        408 => (Cause::Timeout, Effect::Unknown),
         400..=499 => (Cause::Other, Effect::Rejected),
         // A server that fails may have failed after doing what was asked.
         _ => (Cause::Unavailable, Effect::Unknown),
     };
     let Some(venue) = D::error(body) else {
+        let effect = if matches!(status, 418 | 429) { effect } else { Effect::Unknown };
         let text = format!("HTTP {status} with a body that is not the venue's: {}", excerpt(body));
         return Error::new(cause, effect, operation, text);
     };
     let (cause, effect) = match D::SPEC.fault(&venue.code, &venue.message) {
-        // Limits are told by the status as well; the stricter reading holds.
-        Some(_) if matches!(status, 418) => (cause, effect),
-        Some(fault) => (fault.cause, fault.effect),
-        None => (cause, effect),
+        // A ban is told by the status, whatever the code; the stricter reading holds.
+        Some(fault) if status != 418 => (fault.cause, fault.effect),
+        _ => (cause, effect),
     };
     Error::new(cause, effect, operation, venue.message).with_code(venue.code)
 }
