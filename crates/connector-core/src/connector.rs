@@ -23,7 +23,7 @@ use crate::id::ClientOrderId;
 use crate::journal::{Durability, History, Journal, Scope, SharedJournal};
 use crate::message::{BestPrice, FeeRates, TradingRule};
 use crate::net::{Driver, read_utc};
-use crate::order::{NewOrder, OrderType, Side, TrackedOrder};
+use crate::order::{NewOrder, OrderState, OrderType, Side, TrackedOrder};
 use crate::pair::{Asset, Pair};
 use crate::secret::Credentials;
 use crate::throttle::PoolUsage;
@@ -352,6 +352,24 @@ impl Connector {
         self.driver().turn(|engine, now| engine.cancel(now, id))
     }
 
+    /// Changes the price of an open limit order, its whole amount (what is executed included), or both: the order is cancelled
+    /// and, once the venue has confirmed that, another is placed for what is left. Answers with that order's id, whose
+    /// outcome comes as events; the order loses its place in the venue's queue. The replacement fails, never sent, if the
+    /// order is filled first or its cancel is refused: then that order stands as it was. If nothing would change, nothing is
+    /// touched, and the order's own id is the answer.
+    ///
+    /// # Errors
+    /// The order is as it was: it is not an open limit order of this connector, it is being cancelled, or the change breaks
+    /// a trading rule or exceeds the balance.
+    pub fn amend(
+        &self,
+        id: &ClientOrderId,
+        price: Option<Decimal>,
+        amount: Option<Decimal>,
+    ) -> Result<ClientOrderId, Error> {
+        self.driver().turn(|engine, now| engine.amend(now, id, price, amount))
+    }
+
     /// Cancels all open orders of this connector, and only those; answers which.
     pub fn cancel_all(&self) -> Vec<ClientOrderId> {
         self.driver().turn(|engine, now| engine.cancel_all(now))
@@ -442,6 +460,11 @@ impl Connector {
         self.driver().turn(|engine, now| engine.follow(now, pair))
     }
 
+    /// Ceases to follow a pair: its subscriptions end and its book is gone. Orders on it stay tracked.
+    pub fn unfollow(&self, pair: &Pair) {
+        self.driver().turn(|engine, now| engine.unfollow(now, pair));
+    }
+
     /// What the journal knows, of this run and earlier ones; `None` without a journal. Its calls may block on the disk.
     #[must_use]
     pub fn history(&self) -> Option<Arc<dyn History>> {
@@ -478,21 +501,68 @@ impl Connector {
     /// # Errors
     /// [`Cause::Timeout`], naming the orders that may still be open.
     pub async fn stop(self, patience: Duration) -> Result<(), Error> {
-        self.cancel_all();
-        let deadline = tokio::time::Instant::now() + patience;
-        let none_left = self.driver().wait_for(|engine| engine.open_orders().is_empty().then_some(()));
-        let result = tokio::time::timeout_at(deadline, none_left).await;
+        let name = self.spec().name;
+        let report = self.close(OwnOrders::Cancel, patience).await;
+        if report.open.is_empty() {
+            return Ok(());
+        }
+        let left: Vec<_> = report.open.iter().map(ToString::to_string).collect();
+        let text = format!("these orders may still be open: {}", left.join(", "));
+        Err(Error::new(Cause::Timeout, Effect::Unknown, "stop", text).at(name))
+    }
+
+    /// Ends the connector, within `patience`: sends no new order any more, cancels own orders if asked, waits until the outcome
+    /// of every order under way is known and the journal has everything, then closes all connections. What has not been
+    /// reached by then the report names.
+    pub async fn close(self, orders: OwnOrders, patience: Duration) -> Stopped {
+        let start = tokio::time::Instant::now();
+        let deadline = start + patience;
+        let cancel = orders == OwnOrders::Cancel;
+        let cancelled = self.driver().turn(|engine, now| engine.begin_stop(now, cancel));
+        let settled = self.driver().wait_for(|engine| {
+            let unsettled = |order: &TrackedOrder| {
+                cancel || matches!(order.state(), OrderState::PendingCreate | OrderState::Unknown)
+            };
+            (!engine.open_orders().iter().any(unsettled)).then_some(())
+        });
+        let _ = tokio::time::timeout_at(deadline, settled).await;
         let stored = self.driver().wait_for(|engine| (engine.unrecorded() == 0).then_some(()));
         // What is not stored by then the writer's thread goes on storing while the process lives.
         let _ = tokio::time::timeout_at(deadline, stored).await;
         self.driver().stop();
-        result.map_err(|_| {
-            let left: Vec<_> =
-                self.open_orders().iter().map(|order| order.client_order_id().to_string()).collect();
-            let text = format!("these orders may still be open: {}", left.join(", "));
-            Error::new(Cause::Timeout, Effect::Unknown, "stop", text).at(self.spec().name)
+        self.driver().read(|engine| Stopped {
+            cancelled: cancelled
+                .into_iter()
+                .filter(|id| engine.order(id).is_none_or(|order| order.state().is_terminal()))
+                .collect(),
+            open: engine.open_orders().iter().map(|order| order.client_order_id().clone()).collect(),
+            unrecorded: engine.unrecorded(),
+            took: start.elapsed(),
         })
     }
+}
+
+/// What becomes of own open orders when a connector is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnOrders {
+    /// They are cancelled.
+    Cancel,
+    /// They stay at the venue; with a journal the next run takes them up.
+    Leave,
+}
+
+/// What closing a connector came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// Orders that were open when it began, were to be cancelled, and are known to have ended.
+    pub cancelled: Vec<ClientOrderId>,
+    /// Orders that may be open at the venue: left there, or not known to have ended in time.
+    pub open: Vec<ClientOrderId>,
+    /// Journal entries not known to be stored.
+    pub unrecorded: usize,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// The reader was too slow: this many events were dropped for it. State is best read afresh from the connector.

@@ -343,6 +343,15 @@ pub enum Event {
         #[serde(serialize_with = "shared")]
         rules: Arc<Vec<TradingRule>>,
     },
+    /// The venue no longer lists a pair that was followed: it is followed no more, and no order on it is taken. Its open
+    /// orders end as the venue says.
+    PairDelisted {
+        /// Local time of this event.
+        #[serde(rename = "time_ns")]
+        time: UnixNanos,
+        /// The pair.
+        pair: Pair,
+    },
     /// A rate limit is nearly used up.
     LimitWarning {
         /// Local time of this event.
@@ -394,6 +403,7 @@ impl Event {
             | Self::LinkChanged { time, .. }
             | Self::Ready { time, .. }
             | Self::RulesChanged { time, .. }
+            | Self::PairDelisted { time, .. }
             | Self::LimitWarning { time, .. }
             | Self::Problem { time, .. } => *time,
         }

@@ -25,7 +25,7 @@ pub mod time;
 pub mod time_sync;
 pub mod wire;
 
-pub use connector::{Builder, Connector, Events, Lagged};
+pub use connector::{Builder, Connector, Events, Lagged, OwnOrders, Stopped};
 pub use error::{Cause, Effect, Error};
 pub use event::Event;
 pub use id::{ClientOrderId, ExchangeOrderId, TradeId};

@@ -161,3 +161,21 @@ pub trait Machine: Send {
     /// When it must be woken, if nothing happens before.
     fn deadline(&self) -> Option<Mono>;
 }
+
+impl<M: Machine + ?Sized> Machine for Box<M> {
+    fn input(&mut self, now: Now, input: Input<'_>) {
+        (**self).input(now, input);
+    }
+
+    fn wake(&mut self, now: Now) {
+        (**self).wake(now);
+    }
+
+    fn action(&mut self) -> Option<Action> {
+        (**self).action()
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        (**self).deadline()
+    }
+}

@@ -204,8 +204,10 @@ impl<D: Dialect> World<D> {
 
     fn step(&mut self) {
         match self.dice.below(100) {
-            0..45 => self.place(),
-            45..65 => self.cancel(),
+            0..41 => self.place(),
+            41..56 => self.cancel(),
+            56..64 => self.amend(),
+            64..65 => self.turn_away(),
             65..68 => drop(self.memory.with(self.id, |engine, now| engine.cancel_all(now))),
             68..74 => self.arm(),
             _ => {}
@@ -243,6 +245,31 @@ impl<D: Dialect> World<D> {
         if let Some(id) = self.dice.pick(&open) {
             self.memory.with(self.id, |engine, now| engine.cancel(now, id));
         }
+    }
+
+    fn amend(&mut self) {
+        let open = self.memory.machine(self.id).map(Trading::open_orders).unwrap_or_default();
+        let Some(order) = self.dice.pick(&open) else { return };
+        let (id, sent) = (order.client_order_id().clone(), order.order().clone());
+        let off = Decimal::new(9_900 + i64::try_from(self.dice.below(200)).unwrap_or_default(), 4);
+        let size = Decimal::new(50 + i64::try_from(self.dice.below(100)).unwrap_or_default(), 2);
+        let (price, amount) = match self.dice.below(3) {
+            0 => (sent.price.map(|price| price * off), None),
+            1 => (None, Some(sent.amount * size)),
+            _ => (sent.price.map(|price| price * off), Some(sent.amount * size)),
+        };
+        let amended = self.memory.with(self.id, |engine, now| engine.amend(now, &id, price, amount).ok());
+        self.orders.extend(amended.flatten().filter(|new| *new != id));
+    }
+
+    /// Ceases to follow a pair, and follows it again: at once or after a while.
+    fn turn_away(&mut self) {
+        let pairs: Vec<Pair> = self.symbols.keys().cloned().collect();
+        let Some(pair) = self.dice.pick(&pairs).cloned() else { return };
+        self.memory.with(self.id, |engine, now| engine.unfollow(now, &pair));
+        let wait = self.dice.below(2) * self.dice.below(3_000);
+        self.run_for(Duration::from_millis(wait));
+        self.memory.with(self.id, |engine, now| engine.follow(now, &pair).ok());
     }
 
     fn settle(&mut self) -> Result<(), Broken> {

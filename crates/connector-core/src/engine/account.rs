@@ -42,7 +42,7 @@ pub(super) struct Holdings {
     /// When the stream last spoke of an asset.
     streamed: BTreeMap<Asset, Mono>,
     known: bool,
-    reservations: Reservations,
+    pub(super) reservations: Reservations,
     /// Somebody will look whether the venue's figures have caught up.
     watched: bool,
 }
@@ -270,7 +270,7 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn place_order(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error> {
         self.recorder.admits(now)?;
-        let (order, units) = self.checked(order)?;
+        let (order, units) = self.checked(order, None)?;
         let id = self.ids.next_id();
         self.tracker.submit(now, id.clone(), order.clone())?;
         self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
@@ -279,10 +279,18 @@ impl<D: Dialect> Engine<D> {
         Ok(id)
     }
 
-    /// The order as it will be sent and what each unit of it takes, or why it cannot be.
-    fn checked(&self, order: NewOrder) -> Result<(NewOrder, Vec<(Asset, Decimal)>), Error> {
+    /// The order as it will be sent and what each unit of it takes, or why it cannot be. `freed` is what will be available
+    /// besides by then.
+    pub(super) fn checked(
+        &self,
+        order: NewOrder,
+        freed: Option<(Asset, Decimal)>,
+    ) -> Result<(NewOrder, Vec<(Asset, Decimal)>), Error> {
         if !self.trades() {
             return Err(Error::usage("place", "this needs credentials, and the connector was built without"));
+        }
+        if self.stopping {
+            return Err(Error::usage("place", "the connector is stopping: no order is sent any more"));
         }
         if let Phase::Failed(error) = &self.phase {
             return Err(Error::usage("place", format!("the connector has given up: {error}")));
@@ -306,7 +314,7 @@ impl<D: Dialect> Engine<D> {
             }
         })?;
         let quantised = quantise(rule, &order, self.reference_price(&order))?;
-        let units = self.check_funds(&order, quantised.price, quantised.amount)?;
+        let units = self.check_funds(&order, quantised.price, quantised.amount, freed)?;
         Ok((NewOrder { price: quantised.price, amount: quantised.amount, ..order }, units))
     }
 
@@ -336,6 +344,7 @@ impl<D: Dialect> Engine<D> {
         order: &NewOrder,
         price: Option<Decimal>,
         amount: Decimal,
+        freed: Option<(Asset, Decimal)>,
     ) -> Result<Vec<(Asset, Decimal)>, Error> {
         let (pair, side, order_type) = (order.pair.clone(), order.side, order.order_type);
         // What a market order will pay is the venue's to judge; what it should pay is set aside.
@@ -343,9 +352,14 @@ impl<D: Dialect> Engine<D> {
         let candidate = Candidate { pair, side, order_type, amount, price: expected };
         let fees = self.fee_schedule(&order.pair);
         let Some(unit) = Unit::new(&candidate, &fees, &Prices::default()) else { return Ok(Vec::new()) };
+        let mut available = self.holdings.available();
+        if let Some((asset, amount)) = freed {
+            let sum = available.entry(asset).or_default();
+            *sum = sum.saturating_add(amount);
+        }
         if self.holdings.known
             && (price.is_some() || side == Side::Sell)
-            && let Some(lack) = unit.lack(amount, &self.holdings.available())
+            && let Some(lack) = unit.lack(amount, &available)
         {
             return Err(lack.error("place", &candidate));
         }
@@ -402,6 +416,7 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn cancel_order(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
+        self.withdraw_replacement(now, id);
         let wanted = self.tracker.get(id).is_some_and(TrackedOrder::is_cancel_requested);
         let step = self.tracker.cancel_requested(now, id);
         if !wanted {
@@ -438,11 +453,30 @@ impl<D: Dialect> Engine<D> {
             };
             self.request(now, job);
         }
-        let events = self.tracker.take_events();
-        self.record_events(now, &events);
-        for event in &events {
-            self.reserve(now, event);
+        loop {
+            let events = self.tracker.take_events();
+            if events.is_empty() {
+                break;
+            }
+            self.record_events(now, &events);
+            for event in &events {
+                self.reserve(now, event);
+                self.replace_ended(now, event);
+            }
+            self.events.extend(events);
         }
-        self.events.extend(events);
+        self.record_events(now, &[]);
+    }
+
+    /// Sends no new order any more: what was not sent yet fails, and so does whatever is placed from now on.
+    pub(super) fn gate(&mut self, now: Now) {
+        self.stopping = true;
+        self.withdraw_replacements(now);
+        let mut unsent = self.recorder.take_held();
+        unsent.extend(self.requests.take_unsent_orders());
+        for id in unsent {
+            let error = Error::usage("place", "not sent: the connector is stopping").at(D::SPEC.name);
+            self.tracker.place_failed(now, &id, &error);
+        }
     }
 }

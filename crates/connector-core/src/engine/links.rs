@@ -51,7 +51,12 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn is_live(&self) -> bool {
-        self.stage == Stage::Live
+        self.stage == Stage::Live || (self.is_idle() && self.stage == Stage::Down)
+    }
+
+    /// Whether it has nothing to carry, and so need not be open.
+    fn is_idle(&self) -> bool {
+        self.spec.role == LinkRole::Public && self.pairs.is_empty()
     }
 
     /// What it is and where it stands, for people.
@@ -146,7 +151,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn open_link(&mut self, now: Now, index: usize) {
         let id = LinkId(self.next_link);
         let Some(link) = self.links.get_mut(index) else { return };
-        if link.stage != Stage::Down {
+        if link.stage != Stage::Down || link.is_idle() {
             return;
         }
         self.next_link += 1;
@@ -227,12 +232,7 @@ impl<D: Dialect> Engine<D> {
     fn subscribe(&mut self, now: Now, index: usize, pairs: &[Pair]) {
         let Some(id) = self.links.get(index).and_then(|link| link.id) else { return };
         for group in pairs.chunks(PER_FRAME / CHANNELS.len()) {
-            let channels: Vec<(Channel, SmolStr)> = group
-                .iter()
-                .filter_map(|pair| self.symbols.symbol(pair))
-                .flat_map(|symbol| CHANNELS.map(|channel| (channel, symbol.clone())))
-                .filter(|(channel, _)| D::SPEC.channels.iter().any(|spec| spec.channel == *channel))
-                .collect();
+            let channels = self.channels(group);
             let request = self.next_frame_id();
             let text = D::subscribe(true, &channels, request);
             self.actions.push_back(Action::Send { link: id, text });
@@ -261,6 +261,39 @@ impl<D: Dialect> Engine<D> {
             Some(Stage::Down) => self.connect(now, index),
             _ => {}
         }
+    }
+
+    /// Takes a pair off its link; a link that carries nothing any more is closed.
+    pub(super) fn unsubscribe(&mut self, now: Now, pair: &Pair) {
+        let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) else { return };
+        let Some(link) = self.links.get_mut(index) else { return };
+        link.pairs.retain(|carried| carried != pair);
+        let (idle, open, id) =
+            (link.is_idle(), matches!(link.stage, Stage::Live | Stage::Subscribing(_)), link.id);
+        if idle {
+            if let Some(id) = link.id.take() {
+                self.actions.push_back(Action::Close { link: id });
+            }
+            (link.deadline, link.opened, link.ended) = (None, Mono(0), None);
+            self.set_stage(now, index, Stage::Down, Some("nothing is followed on it"));
+            return;
+        }
+        let channels = self.channels(std::slice::from_ref(pair));
+        if let Some(id) = id.filter(|_| open) {
+            let request = self.next_frame_id();
+            let text = D::subscribe(false, &channels, request);
+            self.actions.push_back(Action::Send { link: id, text });
+        }
+    }
+
+    /// What is subscribed for these pairs.
+    fn channels(&self, pairs: &[Pair]) -> Vec<(Channel, SmolStr)> {
+        pairs
+            .iter()
+            .filter_map(|pair| self.symbols.symbol(pair))
+            .flat_map(|symbol| CHANNELS.map(|channel| (channel, symbol.clone())))
+            .filter(|(channel, _)| D::SPEC.channels.iter().any(|spec| spec.channel == *channel))
+            .collect()
     }
 
     fn go_live(&mut self, now: Now, index: usize) {

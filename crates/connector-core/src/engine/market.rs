@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
 use super::requests::Job;
-use super::{Engine, Scratch, Timer, unknown_pair};
+use super::{Engine, Phase, RULES_GAP, Scratch, Timer, unknown_pair};
 use crate::book::{Book, BookSync, Gap, Step};
 use crate::dialect::{BookRule, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
@@ -280,6 +280,7 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn take_rules(&mut self, now: Now, messages: Vec<Message>) {
         let mut rules = BTreeMap::new();
+        let mut skipped = false;
         for message in messages {
             match message {
                 // An alias of a pair that is mapped already is left out: orders must not be redirected.
@@ -289,6 +290,7 @@ impl<D: Dialect> Engine<D> {
                     rules.insert(rule.pair.clone(), rule);
                 }
                 Message::Skipped { error } => {
+                    skipped = true;
                     let problem = Error::new(Cause::Malformed, Effect::NotSent, "rules", error.clone());
                     self.report(now, &format!("rules:{error}"), problem);
                 }
@@ -305,10 +307,17 @@ impl<D: Dialect> Engine<D> {
                 self.report(now, "rules:empty", problem)
             };
         }
+        if skipped {
+            // What is missing may be what could not be read: no proof that it is gone.
+            for (pair, rule) in std::mem::take(&mut self.rules) {
+                rules.entry(pair).or_insert(rule);
+            }
+        }
         let changed: Vec<TradingRule> =
             rules.values().filter(|rule| self.rules.get(&rule.pair) != Some(rule)).cloned().collect();
         let first = self.rules.is_empty();
         self.rules = rules;
+        self.rules_rest.0 = now.mono.after(RULES_GAP);
         if !first && !changed.is_empty() {
             self.emit(Event::RulesChanged { time: now.utc, rules: changed.into() });
         }
@@ -316,6 +325,39 @@ impl<D: Dialect> Engine<D> {
             && let Some(pair) = self.config.pairs.iter().find(|pair| !self.rules.contains_key(*pair)).cloned()
         {
             self.fail(now, unknown_pair(&pair));
+        }
+        let gone: Vec<Pair> = self.feeds.keys().filter(|pair| self.is_delisted(pair)).cloned().collect();
+        for pair in gone {
+            self.fees.remove(&pair);
+            self.drop_feed(now, &pair);
+            self.emit(Event::PairDelisted { time: now.utc, pair });
+        }
+    }
+
+    /// Whether the venue is known not to have a pair.
+    pub(super) fn is_delisted(&self, pair: &Pair) -> bool {
+        !self.rules.is_empty() && !self.rules.contains_key(pair)
+    }
+
+    /// Something contradicts the rules known here: reads them again, though not more often than now and then.
+    pub(super) fn demand_rules(&mut self, now: Now) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let (due, planned) = self.rules_rest;
+        if due <= now.mono {
+            self.rules_rest = (now.mono.after(RULES_GAP), false);
+            self.request(now, Job::Rules);
+        } else if !planned {
+            self.rules_rest.1 = true;
+            self.set_timer(due, Timer::Rules);
+        }
+    }
+
+    /// Ceases to follow a pair.
+    pub(super) fn drop_feed(&mut self, now: Now, pair: &Pair) {
+        if self.feeds.remove(pair).is_some() {
+            self.unsubscribe(now, pair);
         }
     }
 

@@ -5,6 +5,7 @@
 //! clock and opens no socket, so the same engine runs on the network, in memory under virtual time, and on recordings.
 
 mod account;
+mod amending;
 mod links;
 mod market;
 mod recorder;
@@ -38,6 +39,7 @@ pub use recorder::JournalConfig;
 pub use requests::classify;
 
 use account::{AUDIT_BUSY, Holdings};
+use amending::Amends;
 use links::Link;
 use market::Feed;
 use recorder::Recorder;
@@ -127,6 +129,23 @@ pub trait Trading: Machine {
     fn cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error>;
     /// Cancels all open orders of this instance, and only those. Answers which.
     fn cancel_all(&mut self, now: Now) -> Vec<ClientOrderId>;
+    /// Changes the price of an open limit order, its whole amount (what is executed included), or both, by cancelling it and
+    /// placing another in its stead for what is left. Answers with the id of that one, whose outcome comes as events: it
+    /// fails, never sent, if the first order ends otherwise than by this cancel, or lives on. Nothing is touched and the
+    /// order's own id is the answer if that changes nothing.
+    ///
+    /// # Errors
+    /// The order is as it was: it is not an open limit order of this instance, it is being cancelled, or the change breaks a
+    /// rule known here.
+    fn amend(
+        &mut self,
+        now: Now,
+        id: &ClientOrderId,
+        price: Option<Decimal>,
+        amount: Option<Decimal>,
+    ) -> Result<ClientOrderId, Error>;
+    /// Sends no new order any more; cancels own open orders if `cancel`, and answers which.
+    fn begin_stop(&mut self, now: Now, cancel: bool) -> Vec<ClientOrderId>;
     /// An order of this instance, open or recently closed.
     fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder>;
     /// Open orders of this instance, oldest first, those of unknown outcome included.
@@ -154,6 +173,9 @@ pub trait Trading: Machine {
     /// # Errors
     /// The venue does not have it.
     fn follow(&mut self, now: Now, pair: &Pair) -> Result<(), Error>;
+    /// Ceases to follow a pair: its subscriptions end, its book is gone. Orders on it stay tracked. Without effect if it is
+    /// not followed.
+    fn unfollow(&mut self, now: Now, pair: &Pair);
     /// The next event to publish.
     fn event(&mut self) -> Option<Event>;
     /// The next entry to hand to the journal; drivers call this until `None` after every input, wake and command, before
@@ -183,10 +205,15 @@ pub struct Engine<D> {
     tracker: Tracker,
     ids: ClientIds,
     recorder: Recorder,
+    amends: Amends,
+    /// No order is sent any more.
+    stopping: bool,
     /// Orders of earlier runs, until the venue can be asked about them.
     restored: Vec<RestoredOrder>,
     throttler: Throttler,
     clock: TimeSync,
+    /// When rules may be read again on suspicion; whether that is planned.
+    rules_rest: (Mono, bool),
     /// After a failure the venue's clock is left alone until then.
     clock_rests_until: Mono,
     requests: Requests,
@@ -228,6 +255,8 @@ enum Timer {
     Reconnect(usize),
     /// Look at silent feeds.
     WatchFeeds,
+    /// Read the rules, as something said that they have changed.
+    Rules,
     /// The stream of a pair must have reached this update id.
     Missed(Pair, u64),
     /// Compare the account with the venue.
@@ -242,6 +271,8 @@ enum Timer {
 const RULES_PERIOD: Duration = Duration::from_secs(1_800);
 /// How often balances are read where the venue does not push them.
 const BALANCES_PERIOD: Duration = Duration::from_secs(15);
+/// Least time between readings of the rules on suspicion.
+const RULES_GAP: Duration = Duration::from_secs(10);
 /// Kinds of problem told apart; beyond them only the first of each is lost, never the count.
 const MAX_REPORTED: usize = 256;
 
@@ -284,9 +315,12 @@ impl<D: Dialect> Engine<D> {
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
             recorder,
+            amends: Amends::default(),
+            stopping: false,
             restored,
             throttler,
             clock: TimeSync::default(),
+            rules_rest: (Mono::default(), false),
             clock_rests_until: Mono::default(),
             requests: Requests::default(),
             links: Vec::new(),
@@ -365,7 +399,9 @@ impl<D: Dialect> Engine<D> {
 
     fn run_timer(&mut self, now: Now, timer: Timer) {
         match timer {
+            Timer::Retry(Job::Book(pair), _) if !self.feeds.contains_key(&pair) => {}
             Timer::Retry(job, attempt) => self.request_again(now, job, attempt),
+            Timer::Rules => self.demand_rules(now),
             Timer::Refresh(job, period) => {
                 self.set_timer(now.mono.after(period), Timer::Refresh(job.clone(), period));
                 self.request(now, job);
@@ -555,6 +591,24 @@ impl<D: Dialect> Trading for Engine<D> {
         ids
     }
 
+    fn amend(
+        &mut self,
+        now: Now,
+        id: &ClientOrderId,
+        price: Option<Decimal>,
+        amount: Option<Decimal>,
+    ) -> Result<ClientOrderId, Error> {
+        let amended = self.amend_order(now, id, price, amount).map_err(|error| error.at(D::SPEC.name));
+        self.settle(now);
+        amended
+    }
+
+    fn begin_stop(&mut self, now: Now, cancel: bool) -> Vec<ClientOrderId> {
+        self.gate(now);
+        self.settle(now);
+        if cancel { self.cancel_all(now) } else { Vec::new() }
+    }
+
     fn order(&self, id: &ClientOrderId) -> Option<TrackedOrder> {
         self.tracker.get(id).cloned()
     }
@@ -606,12 +660,23 @@ impl<D: Dialect> Trading for Engine<D> {
                 .about(pair.as_str()));
         }
         if !self.feeds.contains_key(pair) {
+            if self.is_delisted(pair) {
+                // It may have been listed since the rules were read.
+                self.demand_rules(now);
+                self.settle(now);
+                return Err(unknown_pair(pair).at(D::SPEC.name));
+            }
             self.add_feed(pair).map_err(|error| error.at(D::SPEC.name))?;
             self.plan_links();
             self.subscribe_new(now, pair);
             self.settle(now);
         }
         Ok(())
+    }
+
+    fn unfollow(&mut self, now: Now, pair: &Pair) {
+        self.drop_feed(now, pair);
+        self.settle(now);
     }
 
     fn event(&mut self) -> Option<Event> {

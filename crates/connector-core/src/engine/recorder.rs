@@ -105,13 +105,23 @@ impl Recorder {
         Ok(())
     }
 
+    /// Writes down an intent for which nothing waits.
+    pub(super) fn note_intent(&mut self, now: Now, id: &ClientOrderId, order: &NewOrder) {
+        let intent = Intent { time: now.utc, client_order_id: id.clone(), order: order.clone() };
+        self.add(now, Record::Intent(intent));
+    }
+
+    /// Orders that wait for their intent to be stored, none of which is to be sent any more.
+    pub(super) fn take_held(&mut self) -> Vec<ClientOrderId> {
+        std::mem::take(&mut self.held).into_iter().map(|held| held.id).collect()
+    }
+
     /// Writes an intent down. Whether its order has to wait for that.
     fn intend(&mut self, now: Now, id: &ClientOrderId, order: &NewOrder) -> bool {
         if !self.on {
             return false;
         }
-        let intent = Intent { time: now.utc, client_order_id: id.clone(), order: order.clone() };
-        self.add(now, Record::Intent(intent));
+        self.note_intent(now, id, order);
         let waits = self.durability == Durability::Intent;
         if waits {
             let until = now.mono.after(HOLD);

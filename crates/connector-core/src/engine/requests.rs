@@ -110,6 +110,16 @@ impl Requests {
         self.awaiting_clock.clear();
     }
 
+    /// Orders whose placement waits for the limits, none of which is to be sent any more.
+    pub(super) fn take_unsent_orders(&mut self) -> Vec<ClientOrderId> {
+        let waits = self.waiting.extract_if(.., |_, waiting| matches!(waiting.job, Job::Place(_)));
+        let jobs: Vec<Job> = waits.map(|(_, waiting)| waiting.job).collect();
+        for job in &jobs {
+            self.pending.remove(job);
+        }
+        jobs.iter().filter_map(Job::order).cloned().collect()
+    }
+
     /// Whether the state or the fills of an order are being read.
     pub(super) fn reads_orders(&self) -> bool {
         self.pending.iter().any(|job| matches!(job, Job::Query(_) | Job::Fills(_)))
@@ -429,7 +439,7 @@ impl<D: Dialect> Engine<D> {
         result: Result<Vec<Message>, Error>,
     ) {
         self.requests.pending.remove(job);
-        let result = result.map_err(|error| match job.order() {
+        let result = self.judged_by_listing(now, job, result).map_err(|error| match job.order() {
             Some(id) => error.at(D::SPEC.name).about(id.as_str()),
             None => error.at(D::SPEC.name),
         });
@@ -444,6 +454,34 @@ impl<D: Dialect> Engine<D> {
             for (job, attempt) in std::mem::take(&mut self.requests.awaiting_clock) {
                 self.request_again(now, job, attempt);
             }
+        }
+    }
+
+    /// What an answer means in the light of what is listed: the venue holds nothing of a market it no longer has, and a
+    /// refusal that contradicts the rules known here makes them suspect.
+    fn judged_by_listing(
+        &mut self,
+        now: Now,
+        job: &Job,
+        result: Result<Vec<Message>, Error>,
+    ) -> Result<Vec<Message>, Error> {
+        let error = match result {
+            Err(error) if error.effect == Effect::Rejected => error,
+            other => return other,
+        };
+        if !matches!(error.cause, Cause::Market | Cause::TradingRule) || *job == Job::Rules {
+            return Err(error);
+        }
+        self.demand_rules(now);
+        let pair = match job {
+            Job::OpenOrders(pair) => pair.clone(),
+            _ => job.order().and_then(|id| self.tracker.get(id)).map(|order| order.order().pair.clone()),
+        };
+        let delisted = error.cause == Cause::Market && pair.is_some_and(|pair| self.is_delisted(&pair));
+        match job {
+            Job::OpenOrders(Some(_)) | Job::Fills(_) if delisted => Ok(Vec::new()),
+            Job::Query(_) if delisted => Err(Error { cause: Cause::OrderNotFound, ..error }),
+            _ => Err(error),
         }
     }
 

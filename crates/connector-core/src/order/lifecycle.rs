@@ -229,6 +229,13 @@ impl TrackedOrder {
         }
     }
 
+    /// Takes the values with which it is going to be sent, until it was.
+    pub(super) fn revise(&mut self, order: NewOrder) {
+        if self.sent.is_none() && self.state == OrderState::PendingCreate {
+            self.order = order;
+        }
+    }
+
     /// The request has been handed to the network.
     pub fn sent(&mut self, now: Now) {
         self.sent = Some(now.mono);

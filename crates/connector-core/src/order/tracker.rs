@@ -227,6 +227,11 @@ impl Tracker {
         self.fees.insert(pair, schedule);
     }
 
+    /// What is going to be sent is not quite what was registered. Without effect once it was sent.
+    pub fn revise(&mut self, now: Now, id: &ClientOrderId, order: NewOrder) {
+        self.update(now, id, |known, _| known.revise(order));
+    }
+
     /// The placement has been handed to the network: visibility counts from here.
     pub fn sent(&mut self, now: Now, id: &ClientOrderId) {
         self.update(now, id, |order, _| order.sent(now));
