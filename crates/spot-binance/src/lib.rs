@@ -24,6 +24,11 @@ use smol_str::{SmolStr, format_smolstr};
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The guide's examples, likewise.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide.md")]
+struct Guide;
+
 /// The exchange Binance, spot markets.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SpotBinance;

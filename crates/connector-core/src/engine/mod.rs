@@ -228,7 +228,8 @@ pub struct Engine<D> {
     next_timer: u64,
     random: u64,
     was_ready: bool,
-    reported: BTreeMap<SmolStr, u32>,
+    /// When a problem of each kind was last told.
+    reported: BTreeMap<SmolStr, Mono>,
     actions: VecDeque<Action>,
     events: VecDeque<Event>,
     scratch: Scratch,
@@ -273,7 +274,9 @@ const RULES_PERIOD: Duration = Duration::from_secs(1_800);
 const BALANCES_PERIOD: Duration = Duration::from_secs(15);
 /// Least time between readings of the rules on suspicion.
 const RULES_GAP: Duration = Duration::from_secs(10);
-/// Kinds of problem told apart; beyond them only the first of each is lost, never the count.
+/// How often a problem of the same kind is told.
+const REPORT_PERIOD: Duration = Duration::from_secs(60);
+/// Kinds of problem told within that time; beyond them nothing more is told until some are older.
 const MAX_REPORTED: usize = 256;
 
 impl<D: Dialect> Engine<D> {
@@ -373,17 +376,23 @@ impl<D: Dialect> Engine<D> {
         self.events.push_back(event);
     }
 
-    /// Tells a problem once for each kind, so that a venue that misbehaves a thousand times a second is heard once.
+    /// Tells a problem of each kind at most once a minute, so that a venue that misbehaves a thousand times a second is heard
+    /// once, and a second outage is heard as well.
     fn report(&mut self, now: Now, key: &str, error: Error) {
-        let known = self.reported.contains_key(key);
-        if known || self.reported.len() < MAX_REPORTED {
-            *self.reported.entry(SmolStr::new(key)).or_default() += 1;
+        let recent = |told: &Mono| now.mono.since(*told) < REPORT_PERIOD;
+        if self.reported.get(key).is_some_and(recent) {
+            return;
         }
-        if !known {
-            let error = error.at(D::SPEC.name);
-            tracing::warn!(venue = D::SPEC.name, %error, "problem");
-            self.emit(Event::problem(now.utc, error));
+        if self.reported.len() >= MAX_REPORTED {
+            self.reported.retain(|_, told| recent(told));
+            if self.reported.len() >= MAX_REPORTED {
+                return;
+            }
         }
+        self.reported.insert(SmolStr::new(key), now.mono);
+        let error = error.at(D::SPEC.name);
+        tracing::warn!(venue = D::SPEC.name, %error, "problem");
+        self.emit(Event::problem(now.utc, error));
     }
 
     /// Gives up: nothing more is sent.
