@@ -27,7 +27,8 @@ const STEPS: &[Step] = &[
 /// Everything, without TLS so that no OpenSSL headers are needed …
 const EVERYTHING: &[&str] = &["--workspace", "--no-default-features"];
 /// … and what users can add to the core. Apart, so that everything else is built as the other commands build it.
-const ADDED: &[&str] = &["--package", "connector-core", "--no-default-features", "--features", "sqlite,keystore"];
+const ADDED: &[&str] =
+    &["--package", "connector-core", "--no-default-features", "--features", "sqlite,keystore"];
 
 const GOOD: Tally = Tally { passed: 0, failed: 0 };
 const BAD: Tally = Tally { passed: 0, failed: 1 };

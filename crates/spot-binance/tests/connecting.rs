@@ -1,5 +1,10 @@
 //! Connecting to what is not (quite) the venue: every failure is one clear error, soon, and shows no secret.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::time::{Duration, Instant};
 

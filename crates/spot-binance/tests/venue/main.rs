@@ -4,7 +4,11 @@
 //! `https://developers.binance.com/docs/binance-spot-api-docs/`, abbreviated `D/`. Requests are built and signed here, not by
 //! the connector, so that a misreading they shared would show; `mirror` then lets the connector read the venue.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot set itself up has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot set itself up has failed"
+)]
 
 mod api;
 mod mirror;
