@@ -11,6 +11,7 @@ pub mod event;
 pub mod fee;
 mod id;
 pub mod journal;
+pub mod json;
 #[cfg(feature = "keystore")]
 pub mod keystore;
 pub mod message;

@@ -75,7 +75,19 @@ pub struct BookMessage<'a> {
     pub time: Option<UnixNanos>,
 }
 
-impl BookMessage<'_> {
+impl<'a> BookMessage<'a> {
+    /// A complete book without ids and time.
+    #[must_use]
+    pub const fn snapshot(market: &'a Market, bids: &'a [Level], asks: &'a [Level]) -> Self {
+        Self { snapshot: true, market, bids, asks, first_id: None, last_id: None, prev_id: None, time: None }
+    }
+
+    /// Changed levels without ids and time.
+    #[must_use]
+    pub const fn diff(market: &'a Market, bids: &'a [Level], asks: &'a [Level]) -> Self {
+        Self { snapshot: false, ..Self::snapshot(market, bids, asks) }
+    }
+
     /// The same message with its own memory.
     #[must_use]
     pub fn to_owned(self) -> BookUpdate {

@@ -1,7 +1,10 @@
 //! Exact numbers: reading them from venues' texts and writing them back.
 
+use std::fmt;
+
 use rust_decimal::Decimal;
-use serde::Serializer;
+use serde::de::{Deserializer, Visitor};
+use serde::ser::Serializer;
 
 /// Reads a plain decimal number (`-?digits[.digits]`), exactly.
 ///
@@ -90,6 +93,39 @@ pub fn serialize_plain_option<S: Serializer>(
     }
 }
 
+/// Writes a number as a JSON string with exactly `PLACES` decimals, as many venues do.
+///
+/// # Errors
+/// Only the serializer's own.
+pub fn serialize_places<const PLACES: u32, S: Serializer>(
+    value: &Decimal,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut value = *value;
+    value.rescale(PLACES);
+    serializer.collect_str(&value)
+}
+
+/// Reads a number from a JSON string, as [`parse_decimal`] does.
+///
+/// # Errors
+/// It is no string, or none that holds a plain decimal number.
+pub fn deserialize_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Decimal;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a decimal number as text")
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Decimal, E> {
+            parse_decimal(text.as_bytes()).ok_or_else(|| E::custom(format!("`{text}` is no decimal")))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -117,6 +153,22 @@ mod tests {
         let up = product_up(long, small).unwrap();
         assert!(up > long && up - long < number("0.000000000000000000000000002"), "{up}");
         assert_eq!(product_up(Decimal::MAX, number("2")), None);
+    }
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
+    struct Num(
+        #[serde(serialize_with = "serialize_places::<8, _>", deserialize_with = "deserialize_text")] Decimal,
+    );
+
+    #[test]
+    fn text_with_places() {
+        let num = Num(Decimal::new(15, 1));
+        assert_eq!(serde_json::to_string(&num).unwrap(), "\"1.50000000\"");
+        assert_eq!(serde_json::from_str::<Num>("\"1.5\"").unwrap(), num);
+        for bad in ["1.5", "\"1e3\"", "\"\"", "null", "[1]"] {
+            assert!(serde_json::from_str::<Num>(bad).is_err(), "{bad}");
+        }
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use connector_core::dialect::{
     Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Params, Rest, Signature, Spec, Stamp,
     VenueError,
 };
+use connector_core::json::find_error;
 use connector_core::message::Sink;
 use smol_str::{SmolStr, format_smolstr};
 
@@ -64,20 +65,12 @@ impl Dialect for SpotBinance {
     }
 
     fn error(body: &[u8]) -> Option<VenueError> {
-        // An error is short; a long body is an answer, and copying it would be waste.
-        const LONGEST: usize = 16 * 1024;
-        if body.len() > LONGEST {
-            return None;
-        }
-        wire::parse_answer("error", &mut body.to_vec(), |json| {
-            let inner = json.get("error").unwrap_or(json);
-            let error: wire::ErrorBody<'_> = inner.read("error")?;
-            Ok((error.code, error.msg.into_owned()))
-        })
-        .ok()
-        // The venue has answers that carry a code and are no error; they use 200 as in HTTP.
-        .filter(|(code, _)| *code != 200)
-        .map(|(code, message)| VenueError { code: format_smolstr!("{code}"), message })
+        let error = find_error(body, |json| {
+            let error: wire::ErrorBody<'_> = json.get("error").unwrap_or(json).read("error")?;
+            // The venue has answers that carry a code and are no error; they use 200 as in HTTP.
+            Ok((error.code != 200).then(|| (error.code, error.msg.into_owned())))
+        });
+        error.map(|(code, message)| VenueError { code: format_smolstr!("{code}"), message })
     }
 }
 

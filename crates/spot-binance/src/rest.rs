@@ -1,366 +1,160 @@
 //! Requests: one [`Endpoint`] for each, and how their answers read.
 
 use connector_core::dialect::{
-    Auth, BookQuery, Cost, DecodeError, Endpoint, FillsQuery, Method, OpenOrdersQuery, OrderQuery, Params,
-    Payload, PlaceQuery, Repeat, Rest, Row, Source, SymbolQuery, Symbols, Weight,
+    Auth, Cost, DecodeError, Draft, Endpoint, FillsQuery, OrderQuery, Payload, PlaceQuery, Rest, Row, Source,
+    Symbols,
 };
+use connector_core::json::{Json, entries, parse_answer, read_answer, required_list};
 use connector_core::message::{
     BalanceReport, BookMessage, Fee, FeeRates, Fill, Market, Message, OrderReport, Sink, TradingRule,
 };
 use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
 use connector_core::time::UnixNanos;
 use connector_core::{Asset, ClientOrderId, Decimal, ExchangeOrderId, Pair, TradeId};
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
-use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS, RAW_REQUESTS, WEIGHT, page};
-use crate::wire::{self, Json, Num, parse_answer};
+use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS, RAW, WEIGHT, docs, either, weight};
+use crate::wire::{self, Num};
 
-const GENERAL: Source =
-    page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-endpoints");
-const MARKET_DATA: Source =
-    page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints");
-const TRADING: Source =
-    page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/trading-endpoints");
-const ACCOUNT: Source =
-    page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/account-endpoints");
+const GENERAL: Source = docs!("rest-api/general-endpoints");
+const MARKET_DATA: Source = docs!("rest-api/market-data-endpoints");
+const TRADING: Source = docs!("rest-api/trading-endpoints");
+const ACCOUNT: Source = docs!("rest-api/account-endpoints");
 
 /// The venue's requests.
 pub(crate) const REST: Rest = Rest {
-    ping: PING,
-    server_time: Some(SERVER_TIME),
-    rules: RULES,
-    last_price: LAST_PRICE,
-    book: BOOK,
-    balances: BALANCES,
-    place: PLACE,
-    cancel: CANCEL,
-    order: ORDER,
-    open_orders: OPEN_ORDERS,
-    fills: FILLS,
-    fills_page: 1000,
-    fees: Some(FEES),
-};
-
-const fn raw() -> Cost {
-    Cost { pool: RAW_REQUESTS, weight: Weight::Fixed(1) }
-}
-
-const fn weight(units: u32) -> Cost {
-    Cost { pool: WEIGHT, weight: Weight::Fixed(units) }
-}
-
-const PING: Endpoint<()> = Endpoint {
-    row: Row {
-        name: "ping",
-        method: Method::Get,
-        path: "/api/v3/ping",
-        auth: Auth::Public,
-        costs: &[weight(1), raw()],
-        repeat: Repeat::Safe,
-        source: GENERAL,
-    },
-    encode: |(), _| {},
-    decode: |payload, _| {
-        parse_answer("ping", payload.bytes, |json| {
-            if json.is_object() { Ok(()) } else { Err(DecodeError::new("ping", "not an object")) }
-        })
-    },
-};
-
-const SERVER_TIME: Endpoint<()> = Endpoint {
-    row: Row {
-        name: "server_time",
-        method: Method::Get,
-        path: "/api/v3/time",
-        auth: Auth::Public,
-        costs: &[weight(1), raw()],
-        repeat: Repeat::Safe,
-        source: GENERAL,
-    },
-    encode: |(), _| {},
-    decode: |payload, out| {
-        parse_answer("server_time", payload.bytes, |json| {
-            let answer: wire::ServerTime = json.read("server_time")?;
-            out.message(Message::ServerTime { time: UnixNanos::from_millis(answer.server_time) });
-            Ok(())
-        })
-    },
-};
-
-const RULES: Endpoint<()> = Endpoint {
-    row: Row {
-        name: "rules",
-        method: Method::Get,
-        path: "/api/v3/exchangeInfo",
-        auth: Auth::Public,
-        costs: &[weight(20), raw()],
-        repeat: Repeat::Safe,
-        source: GENERAL,
-    },
-    encode: |(), _| {},
-    decode: |payload, out| {
-        parse_answer("rules", payload.bytes, |json| {
-            let symbols = required_list(json.get("symbols"), "rules")?;
-            entries(symbols, "symbol", out, |entry: wire::SymbolInfo<'_>, out| {
-                if let Some(rule) = trading_rule(&entry)? {
-                    out.message(Message::TradingRule(rule));
-                }
+    ping: Endpoint::new(
+        Row::get("ping", "/api/v3/ping", Auth::Public, &[weight(1), RAW], GENERAL),
+        |(), _| {},
+        |payload, _| {
+            parse_answer("ping", payload.bytes, |json| match json.is_object() {
+                true => Ok(()),
+                false => Err(DecodeError::new("ping", "not an object")),
+            })
+        },
+    ),
+    server_time: Some(Endpoint::new(
+        Row::get("server_time", "/api/v3/time", Auth::Public, &[weight(1), RAW], GENERAL),
+        |(), _| {},
+        |payload, out| {
+            read_answer("server_time", payload.bytes, |answer: wire::ServerTime| {
+                out.message(Message::ServerTime { time: UnixNanos::from_millis(answer.server_time) });
                 Ok(())
-            });
-            Ok(())
-        })
-    },
-};
-
-const LAST_PRICE: Endpoint<SymbolQuery> = Endpoint {
-    row: Row {
-        name: "last_price",
-        method: Method::Get,
-        path: "/api/v3/ticker/price",
-        auth: Auth::Public,
-        costs: &[
-            Cost { pool: WEIGHT, weight: Weight::Present { param: "symbol", with: 2, without: 4 } },
-            raw(),
-        ],
-        repeat: Repeat::Safe,
-        source: MARKET_DATA,
-    },
-    encode: |query, draft| draft.query.push("symbol", &query.symbol),
-    decode: |payload, out| {
-        let symbols = payload.symbols;
-        parse_answer("last_price", payload.bytes, |json| {
-            let answer: wire::LastPrice<'_> = json.read("last_price")?;
-            out.message(Message::LastPrice { market: symbols.market(answer.symbol), price: answer.price.0 });
-            Ok(())
-        })
-    },
-};
-
-const BOOK: Endpoint<BookQuery> = Endpoint {
-    row: Row {
-        name: "book",
-        method: Method::Get,
-        path: "/api/v3/depth",
-        auth: Auth::Public,
-        costs: &[
-            Cost {
-                pool: WEIGHT,
-                weight: Weight::Steps {
-                    param: "limit",
-                    absent: 100,
-                    steps: &[(100, 5), (500, 25), (1000, 50), (5000, 250)],
-                },
-            },
-            raw(),
-        ],
-        repeat: Repeat::Safe,
-        source: MARKET_DATA,
-    },
-    encode: |query, draft| {
-        draft.query.push("symbol", &query.symbol);
-        draft.query.push("limit", query.depth.clamp(1, 5000));
-    },
-    decode: |payload, out| {
-        let unnamed = Market::Symbol(SmolStr::default());
-        let market = payload.market.unwrap_or(&unnamed);
-        parse_answer("book", payload.bytes, |json| {
-            let (mut bids, mut asks) = (Vec::new(), Vec::new());
-            let last_id = crate::stream::read_snapshot(json, &mut bids, &mut asks)?;
-            out.book(BookMessage {
-                snapshot: true,
-                market,
-                bids: &bids,
-                asks: &asks,
-                first_id: None,
-                last_id: Some(last_id),
-                prev_id: None,
-                time: None,
-            });
-            Ok(())
-        })
-    },
-};
-
-const BALANCES: Endpoint<()> = Endpoint {
-    row: Row {
-        name: "balances",
-        method: Method::Get,
-        path: "/api/v3/account",
-        auth: Auth::Signed,
-        costs: &[weight(20), raw()],
-        repeat: Repeat::Safe,
-        source: ACCOUNT,
-    },
-    encode: |(), draft| draft.query.push("omitZeroBalances", "true"),
-    decode: |payload, out| {
-        parse_answer("balances", payload.bytes, |json| {
-            let time = json.get("updateTime").and_then(Json::int).map(UnixNanos::from_millis);
-            let balances = required_list(json.get("balances"), "balances")?;
-            entries(balances, "balance", out, |entry: wire::Balance<'_>, out| {
-                out.message(Message::Balance(balance(entry.asset, entry.free, entry.locked, time)));
+            })
+        },
+    )),
+    rules: Endpoint::new(
+        Row::get("rules", "/api/v3/exchangeInfo", Auth::Public, &[weight(20), RAW], GENERAL),
+        |(), _| {},
+        |payload, out| {
+            parse_answer("rules", payload.bytes, |json| {
+                let symbols = required_list(json.get("symbols"), "rules")?;
+                entries(symbols, ("symbol", "symbol"), out, |entry: wire::SymbolInfo<'_>| {
+                    Ok(trading_rule(&entry)?.map(Message::TradingRule))
+                });
                 Ok(())
-            });
-            Ok(())
-        })
-    },
-};
-
-const PLACE: Endpoint<PlaceQuery> = Endpoint {
-    row: Row {
-        name: "place",
-        method: Method::Post,
-        path: "/api/v3/order",
-        auth: Auth::Signed,
-        // A placement that succeeds costs no weight since 2026-04-02; one that fails does, so it is set aside.
-        costs: &[
-            weight(1),
-            Cost { pool: ORDERS_TEN_SECONDS, weight: Weight::Fixed(1) },
-            Cost { pool: ORDERS_DAY, weight: Weight::Fixed(1) },
-            raw(),
-        ],
-        repeat: Repeat::LookUp,
-        source: TRADING,
-    },
-    encode: encode_place,
-    decode: |payload, out| {
-        let symbols = payload.symbols;
-        parse_answer("place", payload.bytes, |json| {
-            let order: wire::Order<'_> = json.read("place")?;
-            let report = order_report(&order, symbols, "place")?;
-            for fill in order.fills.iter().flatten() {
-                out.message(Message::Fill(Fill {
-                    market: report.market.clone(),
-                    client_order_id: report.client_order_id.clone(),
-                    exchange_order_id: report.exchange_order_id.clone(),
-                    trade_id: TradeId::new(format_smolstr!("{}", fill.trade_id)),
-                    side: report.side.ok_or_else(|| DecodeError::new("place", "fills without `side`"))?,
-                    price: fill.price.0,
-                    amount: fill.qty.0,
-                    fee: Some(Fee { asset: Asset::new(fill.commission_asset), amount: fill.commission.0 }),
-                    // What a placement's own answer lists, it took.
-                    maker: Some(false),
-                    time: report.time,
-                }));
-            }
-            out.message(Message::Order(report));
-            Ok(())
-        })
-    },
-};
-
-const CANCEL: Endpoint<OrderQuery> = Endpoint {
-    row: Row {
-        name: "cancel",
-        method: Method::Delete,
-        path: "/api/v3/order",
-        auth: Auth::Signed,
-        costs: &[weight(1), raw()],
-        repeat: Repeat::LookUp,
-        source: TRADING,
-    },
-    encode: encode_order_query,
-    decode: |payload, out| decode_order(payload, out, "cancel"),
-};
-
-const ORDER: Endpoint<OrderQuery> = Endpoint {
-    row: Row {
-        name: "order",
-        method: Method::Get,
-        path: "/api/v3/order",
-        auth: Auth::Signed,
-        costs: &[weight(4), raw()],
-        repeat: Repeat::Safe,
-        source: ACCOUNT,
-    },
-    encode: encode_order_query,
-    decode: |payload, out| decode_order(payload, out, "order"),
-};
-
-const OPEN_ORDERS: Endpoint<OpenOrdersQuery> = Endpoint {
-    row: Row {
-        name: "open_orders",
-        method: Method::Get,
-        path: "/api/v3/openOrders",
-        auth: Auth::Signed,
-        costs: &[
-            Cost { pool: WEIGHT, weight: Weight::Present { param: "symbol", with: 6, without: 80 } },
-            raw(),
-        ],
-        repeat: Repeat::Safe,
-        source: ACCOUNT,
-    },
-    encode: |query, draft| draft.query.push_some("symbol", query.symbol.as_ref()),
-    decode: |payload, out| {
-        let symbols = payload.symbols;
-        parse_answer("open_orders", payload.bytes, |json| {
-            let orders = required_list(Some(json), "open_orders")?;
-            entries(orders, "order", out, |entry: wire::Order<'_>, out| {
-                out.message(Message::Order(order_report(&entry, symbols, "order")?));
+            })
+        },
+    ),
+    last_price: Endpoint::new(
+        Row::get(
+            "last_price",
+            "/api/v3/ticker/price",
+            Auth::Public,
+            &[either("symbol", 2, 4), RAW],
+            MARKET_DATA,
+        ),
+        |query, draft| draft.query.push("symbol", &query.symbol),
+        |payload, out| {
+            read_answer("last_price", payload.bytes, |answer: wire::LastPrice<'_>| {
+                let market = payload.symbols.market(answer.symbol);
+                out.message(Message::LastPrice { market, price: answer.price.0 });
                 Ok(())
-            });
-            Ok(())
-        })
-    },
-};
-
-const FILLS: Endpoint<FillsQuery> = Endpoint {
-    row: Row {
-        name: "fills",
-        method: Method::Get,
-        path: "/api/v3/myTrades",
-        auth: Auth::Signed,
-        costs: &[
-            Cost { pool: WEIGHT, weight: Weight::Present { param: "orderId", with: 5, without: 20 } },
-            raw(),
-        ],
-        repeat: Repeat::Safe,
-        source: ACCOUNT,
-    },
-    encode: encode_fills,
-    decode: |payload, out| {
-        let symbols = payload.symbols;
-        parse_answer("fills", payload.bytes, |json| {
-            let fills = required_list(Some(json), "fills")?;
-            entries(fills, "fill", out, |entry: wire::MyTrade<'_>, out| {
-                out.message(Message::Fill(my_trade(&entry, symbols)));
+            })
+        },
+    ),
+    book: Endpoint::new(
+        Row::get("book", "/api/v3/depth", Auth::Public, &[BOOK_WEIGHT, RAW], MARKET_DATA),
+        |query, draft| {
+            draft.query.push("symbol", &query.symbol);
+            draft.query.push("limit", query.depth.clamp(1, 5000));
+        },
+        decode_book,
+    ),
+    balances: Endpoint::new(
+        Row::get("balances", "/api/v3/account", Auth::Signed, &[weight(20), RAW], ACCOUNT),
+        |(), draft| draft.query.push("omitZeroBalances", "true"),
+        |payload, out| {
+            parse_answer("balances", payload.bytes, |json| {
+                let time = json.get("updateTime").and_then(Json::millis);
+                let balances = required_list(json.get("balances"), "balances")?;
+                entries(balances, ("balance", "asset"), out, |entry: wire::Balance<'_>| {
+                    Ok([Message::Balance(balance(entry.asset, entry.free, entry.locked, time))])
+                });
                 Ok(())
-            });
-            Ok(())
-        })
-    },
+            })
+        },
+    ),
+    // A placement that succeeds costs no weight since 2026-04-02; one that fails does, so it is set aside.
+    place: Endpoint::new(
+        Row::post("place", "/api/v3/order", Auth::Signed, PLACE_COST, TRADING),
+        encode_place,
+        decode_placed,
+    ),
+    cancel: Endpoint::new(
+        Row::delete("cancel", "/api/v3/order", Auth::Signed, &[weight(1), RAW], TRADING),
+        encode_order_query,
+        |payload, out| decode_order("cancel", payload, out),
+    ),
+    order: Endpoint::new(
+        Row::get("order", "/api/v3/order", Auth::Signed, &[weight(4), RAW], ACCOUNT),
+        encode_order_query,
+        |payload, out| decode_order("order", payload, out),
+    ),
+    open_orders: Endpoint::new(
+        Row::get("open_orders", "/api/v3/openOrders", Auth::Signed, &[either("symbol", 6, 80), RAW], ACCOUNT),
+        |query, draft| draft.query.push_some("symbol", query.symbol.as_ref()),
+        |payload, out| {
+            parse_answer("open_orders", payload.bytes, |json| {
+                let orders = required_list(Some(json), "open_orders")?;
+                entries(orders, ("order", "symbol"), out, |entry: wire::Order<'_>| {
+                    Ok([Message::Order(order_report(&entry, payload.symbols, "order")?)])
+                });
+                Ok(())
+            })
+        },
+    ),
+    fills: Endpoint::new(
+        Row::get("fills", "/api/v3/myTrades", Auth::Signed, &[either("orderId", 5, 20), RAW], ACCOUNT),
+        encode_fills,
+        |payload, out| {
+            parse_answer("fills", payload.bytes, |json| {
+                let fills = required_list(Some(json), "fills")?;
+                entries(fills, ("fill", "symbol"), out, |entry: wire::MyTrade<'_>| {
+                    Ok([Message::Fill(my_trade(&entry, payload.symbols))])
+                });
+                Ok(())
+            })
+        },
+    ),
+    fills_page: FILLS_PAGE,
+    fees: Some(Endpoint::new(
+        Row::get("fees", "/api/v3/account/commission", Auth::Signed, &[weight(20), RAW], ACCOUNT),
+        |query, draft| draft.query.push("symbol", &query.symbol),
+        |payload, out| {
+            read_answer("fees", payload.bytes, |answer: wire::Commission<'_>| {
+                out.message(Message::Fees(fee_rates(&answer, payload.symbols)));
+                Ok(())
+            })
+        },
+    )),
 };
 
-const FEES: Endpoint<SymbolQuery> = Endpoint {
-    row: Row {
-        name: "fees",
-        method: Method::Get,
-        path: "/api/v3/account/commission",
-        auth: Auth::Signed,
-        costs: &[weight(20), raw()],
-        repeat: Repeat::Safe,
-        source: ACCOUNT,
-    },
-    encode: |query, draft| draft.query.push("symbol", &query.symbol),
-    decode: |payload, out| {
-        let symbols = payload.symbols;
-        parse_answer("fees", payload.bytes, |json| {
-            let answer: wire::Commission<'_> = json.read("fees")?;
-            let parts = [answer.standard_commission, answer.special_commission, answer.tax_commission];
-            let total =
-                |rate: fn(&wire::Rates) -> Num| parts.iter().map(|part| rate(part).0).sum::<Decimal>();
-            // Buyer's or seller's rate comes on top; where they differ, the dearer one: an estimate must not be short.
-            let side = total(|rates| rates.buyer).max(total(|rates| rates.seller));
-            out.message(Message::Fees(FeeRates {
-                market: symbols.market(answer.symbol),
-                maker: total(|rates| rates.maker) + side,
-                taker: total(|rates| rates.taker) + side,
-            }));
-            Ok(())
-        })
-    },
-};
+const FILLS_PAGE: u32 = 1000;
+const BOOK_WEIGHT: Cost = Cost::steps(WEIGHT, "limit", 100, &[(100, 5), (500, 25), (1000, 50), (5000, 250)]);
+const PLACE_COST: &[Cost] = &[weight(1), Cost::fixed(ORDERS_TEN_SECONDS, 1), Cost::fixed(ORDERS_DAY, 1), RAW];
 
-fn encode_place(query: &PlaceQuery, draft: &mut connector_core::dialect::Draft) {
+fn encode_place(query: &PlaceQuery, draft: &mut Draft) {
     let params = &mut draft.query;
     params.push("symbol", &query.symbol);
     params.push("side", side_word(query.side));
@@ -378,21 +172,17 @@ fn encode_place(query: &PlaceQuery, draft: &mut connector_core::dialect::Draft) 
     params.push("newOrderRespType", "FULL");
 }
 
-fn encode_order_query(query: &OrderQuery, draft: &mut connector_core::dialect::Draft) {
-    draft.query.push("symbol", &query.symbol);
-    push_order_id(query, &mut draft.query);
-}
-
 /// One id is enough, and the venue's own is the safer: a cancelled order may answer to a new client order id.
-fn push_order_id(query: &OrderQuery, params: &mut Params) {
+fn encode_order_query(query: &OrderQuery, draft: &mut Draft) {
+    draft.query.push("symbol", &query.symbol);
     match (&query.exchange_order_id, &query.client_order_id) {
-        (Some(id), _) => params.push("orderId", id),
-        (None, id) => params.push_some("origClientOrderId", id.as_ref()),
+        (Some(id), _) => draft.query.push("orderId", id),
+        (None, id) => draft.query.push_some("origClientOrderId", id.as_ref()),
     }
 }
 
 /// The venue takes these together: an order, a first id, both, or a start time alone.
-fn encode_fills(query: &FillsQuery, draft: &mut connector_core::dialect::Draft) {
+fn encode_fills(query: &FillsQuery, draft: &mut Draft) {
     let params = &mut draft.query;
     params.push("symbol", &query.symbol);
     params.push_some("orderId", query.exchange_order_id.as_ref());
@@ -400,42 +190,60 @@ fn encode_fills(query: &FillsQuery, draft: &mut connector_core::dialect::Draft) 
     if query.exchange_order_id.is_none() && query.from.is_none() {
         params.push_some("startTime", query.since.map(UnixNanos::millis));
     }
-    params.push("limit", query.limit.clamp(1, REST.fills_page));
+    params.push("limit", query.limit.clamp(1, FILLS_PAGE));
 }
 
-fn decode_order(payload: Payload<'_>, out: &mut dyn Sink, what: &'static str) -> Result<(), DecodeError> {
-    let Payload { bytes, symbols, .. } = payload;
-    parse_answer(what, bytes, |json| {
-        let order: wire::Order<'_> = json.read(what)?;
-        out.message(Message::Order(order_report(&order, symbols, what)?));
+fn decode_book(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
+    let unnamed = Market::Symbol(SmolStr::default());
+    let market = payload.market.unwrap_or(&unnamed);
+    parse_answer("book", payload.bytes, |json| {
+        let (mut bids, mut asks) = (Vec::new(), Vec::new());
+        let last_id = crate::stream::read_snapshot(json, &mut bids, &mut asks)?;
+        out.book(BookMessage { last_id: Some(last_id), ..BookMessage::snapshot(market, &bids, &asks) });
         Ok(())
     })
 }
 
-/// Reads each entry of a list; an entry that cannot be read is reported and the rest is kept.
-fn entries<'t, 'i: 't, T: serde::Deserialize<'i>>(
-    list: Json<'t, 'i>,
-    what: &'static str,
-    out: &mut dyn Sink,
-    mut take: impl FnMut(T, &mut dyn Sink) -> Result<(), DecodeError>,
-) {
-    for entry in list.items() {
-        if let Err(error) = entry.read(what).and_then(|entry| take(entry, out)) {
-            let name = ["symbol", "asset", "orderId"].iter().find_map(|key| entry.get(key)?.text());
-            let error = match name {
-                Some(name) => format!("{error} ({name})"),
-                None => error.to_string(),
-            };
-            out.message(Message::Skipped { error });
+fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
+    read_answer("place", payload.bytes, |order: wire::Order<'_>| {
+        let report = order_report(&order, payload.symbols, "place")?;
+        for fill in order.fills.iter().flatten() {
+            out.message(Message::Fill(Fill {
+                market: report.market.clone(),
+                client_order_id: report.client_order_id.clone(),
+                exchange_order_id: report.exchange_order_id.clone(),
+                trade_id: TradeId::from(fill.trade_id),
+                side: report.side.ok_or_else(|| DecodeError::new("place", "fills without `side`"))?,
+                price: fill.price.0,
+                amount: fill.qty.0,
+                fee: Some(Fee { asset: Asset::new(fill.commission_asset), amount: fill.commission.0 }),
+                // What a placement's own answer lists, it took.
+                maker: Some(false),
+                time: report.time,
+            }));
         }
-    }
+        out.message(Message::Order(report));
+        Ok(())
+    })
 }
 
-fn required_list<'t, 'i>(
-    list: Option<Json<'t, 'i>>,
-    what: &'static str,
-) -> Result<Json<'t, 'i>, DecodeError> {
-    list.filter(|list| list.is_array()).ok_or_else(|| DecodeError::new(what, "the list is missing"))
+fn decode_order(what: &'static str, payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
+    read_answer(what, payload.bytes, |order: wire::Order<'_>| {
+        out.message(Message::Order(order_report(&order, payload.symbols, what)?));
+        Ok(())
+    })
+}
+
+fn fee_rates(answer: &wire::Commission<'_>, symbols: &Symbols) -> FeeRates {
+    let parts = [answer.standard_commission, answer.special_commission, answer.tax_commission];
+    let total = |rate: fn(&wire::Rates) -> Num| parts.iter().map(|part| rate(part).0).sum::<Decimal>();
+    // Buyer's or seller's rate comes on top; where they differ, the dearer one: an estimate must not be short.
+    let side = total(|rates| rates.buyer).max(total(|rates| rates.seller));
+    FeeRates {
+        market: symbols.market(answer.symbol),
+        maker: total(|rates| rates.maker) + side,
+        taker: total(|rates| rates.taker) + side,
+    }
 }
 
 /// What an entry of the symbol list says; `None` if spot accounts cannot trade it at all.
@@ -487,7 +295,7 @@ fn order_report(
     Ok(OrderReport {
         market: symbols.market(order.symbol),
         client_order_id: (!id.is_empty()).then(|| ClientOrderId::new(id)),
-        exchange_order_id: Some(ExchangeOrderId::new(format_smolstr!("{}", order.order_id))),
+        exchange_order_id: Some(ExchangeOrderId::from(order.order_id)),
         state,
         side: order.side.and_then(side),
         order_type,
@@ -503,8 +311,8 @@ fn my_trade(trade: &wire::MyTrade<'_>, symbols: &Symbols) -> Fill {
     Fill {
         market: symbols.market(trade.symbol),
         client_order_id: None,
-        exchange_order_id: Some(ExchangeOrderId::new(format_smolstr!("{}", trade.order_id))),
-        trade_id: TradeId::new(format_smolstr!("{}", trade.id)),
+        exchange_order_id: Some(ExchangeOrderId::from(trade.order_id)),
+        trade_id: TradeId::from(trade.id),
         side: if trade.is_buyer { Side::Buy } else { Side::Sell },
         price: trade.price.0,
         amount: trade.qty.0,

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use connector_core::Cause;
 use connector_core::dialect::{
     BookRule, Channel, ChannelSpec, ClockRule, Cost, Domain, Fault, FeeRule, IdRule, KeyKind, Kind, LinkRole,
-    LinkSpec, Login, NotApplicable, Pool, Scope, Source, Spec, Weight, Window,
+    LinkSpec, Login, NotApplicable, Pool, Scope, Source, Spec, Window,
 };
 use connector_core::order::{OrderType, TimeInForce};
-use connector_core::{Cause, Effect};
 
 /// A page of the venue's documentation, as read for this crate.
 pub(crate) const fn page(url: &'static str) -> Source {
     Source { url, read: "2026-11-22" }
 }
+
+/// A page of the API's own documents.
+macro_rules! docs {
+    ($path:literal) => {
+        $crate::spec::page(concat!("https://developers.binance.com/docs/binance-spot-api-docs/", $path))
+    };
+}
+pub(crate) use docs;
 
 /// Request weight per minute.
 pub(crate) const WEIGHT: &str = "request_weight";
@@ -25,10 +33,22 @@ pub(crate) const ORDERS_DAY: &str = "orders_1d";
 /// WebSocket connections per five minutes.
 const CONNECTIONS: &str = "connections";
 
-const STREAMS: Source = page("https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams");
-const WS_API: Source =
-    page("https://developers.binance.com/docs/binance-spot-api-docs/websocket-api/general-api-information");
-const LIMITS: Source = page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/limits");
+const STREAMS: Source = docs!("web-socket-streams");
+const WS_API: Source = docs!("websocket-api/general-api-information");
+const LIMITS: Source = docs!("rest-api/limits");
+
+/// What every request costs.
+pub(crate) const RAW: Cost = Cost::fixed(RAW_REQUESTS, 1);
+
+/// What a request costs in weight.
+pub(crate) const fn weight(units: u32) -> Cost {
+    Cost::fixed(WEIGHT, units)
+}
+
+/// What a request costs in weight with and without a parameter.
+pub(crate) const fn either(param: &'static str, with: u32, without: u32) -> Cost {
+    Cost::present(WEIGHT, param, with, without)
+}
 
 /// What is true of the venue.
 pub(crate) const SPEC: Spec = Spec {
@@ -40,38 +60,29 @@ pub(crate) const SPEC: Spec = Spec {
     pools: POOLS,
     links: LINKS,
     channels: &[
-        ChannelSpec { channel: Channel::Book, link: "market", name: "<symbol>@depth@100ms", source: STREAMS },
-        ChannelSpec { channel: Channel::Trades, link: "market", name: "<symbol>@trade", source: STREAMS },
-        ChannelSpec {
-            channel: Channel::BestPrice,
-            link: "market",
-            name: "<symbol>@bookTicker",
-            source: STREAMS,
-        },
+        ChannelSpec::new(Channel::Book, "market", "<symbol>@depth@100ms", STREAMS),
+        ChannelSpec::new(Channel::Trades, "market", "<symbol>@trade", STREAMS),
+        ChannelSpec::new(Channel::BestPrice, "market", "<symbol>@bookTicker", STREAMS),
     ],
     book: BookRule::Sequenced,
     clock: Some(ClockRule {
         // `recvWindow` is not sent; this is its default.
         window: Duration::from_millis(5000),
-        source: page("https://developers.binance.com/docs/binance-spot-api-docs/rest-api/request-security"),
+        source: docs!("rest-api/request-security"),
     }),
-    ids: IdRule {
-        max_len: 36,
-        punctuation: "-_",
-        source: page("https://developers.binance.com/docs/binance-spot-api-docs/fix-api"),
-    },
+    ids: IdRule { max_len: 36, punctuation: "-_", source: docs!("fix-api") },
     order_types: &[OrderType::Limit, OrderType::LimitMaker, OrderType::Market],
     times_in_force: &[TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok],
     fees: FeeRule {
         maker_ppm: 1000,
         taker_ppm: 1000,
         from_received: true,
-        source: page("https://developers.binance.com/docs/binance-spot-api-docs/faqs/commission_faq"),
+        source: docs!("faqs/commission_faq"),
     },
     // `outboundAccountPosition` is sent "any time an account balance has changed".
     balance_push: true,
     faults: FAULTS,
-    faults_source: page("https://developers.binance.com/docs/binance-spot-api-docs/errors"),
+    faults_source: docs!("errors"),
     // Orders are read from the engine's memory and then a database, copied to asynchronously.
     visibility: Duration::from_secs(2),
     not_applicable: &[
@@ -91,9 +102,7 @@ const DOMAINS: &[Domain] = &[
             ("market", "wss://stream.binance.com:9443/stream"),
             ("user", "wss://ws-api.binance.com:443/ws-api/v3"),
         ],
-        source: page(
-            "https://developers.binance.com/docs/binance-spot-api-docs/rest-api/general-api-information",
-        ),
+        source: docs!("rest-api/general-api-information"),
     },
     // Its own documents were read through third parties; since its upgrade of 2026-08-31 it follows com.
     Domain {
@@ -112,76 +121,39 @@ const DOMAINS: &[Domain] = &[
             ("market", "wss://stream.testnet.binance.vision/stream"),
             ("user", "wss://ws-api.testnet.binance.vision/ws-api/v3"),
         ],
-        source: page("https://developers.binance.com/docs/binance-spot-api-docs/testnet/general-info"),
+        source: docs!("testnet/general-info"),
     },
 ];
 
 const MINUTE: Duration = Duration::from_secs(60);
+const FIVE_MINUTES: Duration = MINUTE.saturating_mul(5);
+const DAY: Duration = MINUTE.saturating_mul(24 * 60);
 
 const POOLS: &[Pool] = &[
-    Pool {
-        name: WEIGHT,
-        limit: 6000,
-        window: Window::Fixed(MINUTE),
-        scope: Scope::Address,
-        used_header: Some("x-mbx-used-weight-1m"),
-        source: LIMITS,
-    },
-    Pool {
-        name: RAW_REQUESTS,
-        limit: 300_000,
-        window: Window::Fixed(MINUTE.saturating_mul(5)),
-        scope: Scope::Address,
-        used_header: None,
-        source: LIMITS,
-    },
+    Pool::new(WEIGHT, 6000, Window::Fixed(MINUTE), Scope::Address, LIMITS).told_in("x-mbx-used-weight-1m"),
+    Pool::new(RAW_REQUESTS, 300_000, Window::Fixed(FIVE_MINUTES), Scope::Address, LIMITS),
     // The venue counts orders until their first fill; not knowing the reduction, we count all.
-    Pool {
-        name: ORDERS_TEN_SECONDS,
-        limit: 100,
-        window: Window::Fixed(Duration::from_secs(10)),
-        scope: Scope::Account,
-        used_header: Some("x-mbx-order-count-10s"),
-        source: LIMITS,
-    },
-    Pool {
-        name: ORDERS_DAY,
-        limit: 200_000,
-        window: Window::Fixed(MINUTE.saturating_mul(24 * 60)),
-        scope: Scope::Account,
-        used_header: Some("x-mbx-order-count-1d"),
-        source: LIMITS,
-    },
-    Pool {
-        name: CONNECTIONS,
-        limit: 300,
-        window: Window::Fixed(MINUTE.saturating_mul(5)),
-        scope: Scope::Address,
-        used_header: None,
-        source: STREAMS,
-    },
+    Pool::new(ORDERS_TEN_SECONDS, 100, Window::Fixed(Duration::from_secs(10)), Scope::Account, LIMITS)
+        .told_in("x-mbx-order-count-10s"),
+    Pool::new(ORDERS_DAY, 200_000, Window::Fixed(DAY), Scope::Account, LIMITS)
+        .told_in("x-mbx-order-count-1d"),
+    Pool::new(CONNECTIONS, 300, Window::Fixed(FIVE_MINUTES), Scope::Address, STREAMS),
 ];
 
 /// What a request about the connection itself costs: logging on, subscribing, listing.
-const LOGIN_COST: &[Cost] = &[Cost { pool: WEIGHT, weight: Weight::Fixed(2) }];
-
-/// [`LOGIN_COST`], for the venue's side.
-#[cfg(feature = "venue")]
-pub(crate) const fn link_login_cost() -> &'static [Cost] {
-    LOGIN_COST
-}
+pub(crate) const LOGIN_COST: &[Cost] = &[weight(2)];
 
 const LINKS: &[LinkSpec] = &[
     LinkSpec {
         name: "market",
         role: LinkRole::Public,
         login: Login::None,
-        connect_cost: &[Cost { pool: CONNECTIONS, weight: Weight::Fixed(1) }],
+        connect_cost: &[Cost::fixed(CONNECTIONS, 1)],
         login_cost: &[],
         // Pings, pongs and control messages count alike.
         frames_per_second: 5,
         max_subscriptions: 1024,
-        lifetime: MINUTE.saturating_mul(24 * 60),
+        lifetime: DAY,
         max_silence: Duration::from_secs(20),
         source: STREAMS,
     },
@@ -189,122 +161,71 @@ const LINKS: &[LinkSpec] = &[
         name: "user",
         role: LinkRole::User,
         login: Login::Frame,
-        connect_cost: &[
-            Cost { pool: CONNECTIONS, weight: Weight::Fixed(1) },
-            Cost { pool: WEIGHT, weight: Weight::Fixed(2) },
-        ],
+        connect_cost: &[Cost::fixed(CONNECTIONS, 1), weight(2)],
         login_cost: LOGIN_COST,
         // Not limited as such: requests pay in weight.
         frames_per_second: 100,
         max_subscriptions: 1,
-        lifetime: MINUTE.saturating_mul(24 * 60),
+        lifetime: DAY,
         max_silence: Duration::from_secs(20),
         source: WS_API,
     },
 ];
 
-const fn no(code: &'static str, cause: Cause) -> Fault {
-    Fault { code, text: None, cause, effect: Effect::Rejected }
-}
-
-const fn says(code: &'static str, text: &'static str, cause: Cause) -> Fault {
-    Fault { code, text: Some(text), cause, effect: Effect::Rejected }
-}
-
-const fn unclear(code: &'static str, cause: Cause) -> Fault {
-    Fault { code, text: None, cause, effect: Effect::Unknown }
-}
-
 const FAULTS: &[Fault] = &[
     // Answers of market streams.
-    no("0", Cause::BadRequest),
-    no("1", Cause::BadRequest),
-    no("2", Cause::BadRequest),
-    no("3", Cause::BadRequest),
-    says("4", "Too many subscriptions", Cause::RateLimited),
-    no("4", Cause::BadRequest),
+    Fault::says(&["4"], "Too many subscriptions", Cause::RateLimited),
+    Fault::no(&["0", "1", "2", "3", "4"], Cause::BadRequest),
     // 10xx: server and network. What the venue cannot vouch for may have happened.
-    unclear("-1000", Cause::Unavailable),
-    unclear("-1001", Cause::Unavailable),
-    no("-1002", Cause::Permission),
-    says("-1003", "banned", Cause::Banned),
-    no("-1003", Cause::RateLimited),
-    unclear("-1006", Cause::Unavailable),
-    unclear("-1007", Cause::Timeout),
-    unclear("-1008", Cause::Unavailable),
-    no("-1010", Cause::Other),
-    says("-1013", "Market is closed", Cause::Market),
-    no("-1013", Cause::TradingRule),
-    no("-1014", Cause::BadRequest),
-    no("-1015", Cause::RateLimited),
-    no("-1016", Cause::Unavailable),
-    no("-1020", Cause::BadRequest),
-    no("-1021", Cause::Timestamp),
-    no("-1022", Cause::Signature),
-    no("-1034", Cause::RateLimited),
+    Fault::says(&["-1003"], "banned", Cause::Banned),
+    Fault::says(&["-1013"], "Market is closed", Cause::Market),
+    Fault::unclear(&["-1000", "-1001", "-1006", "-1008"], Cause::Unavailable),
+    Fault::no(&["-1002"], Cause::Permission),
+    Fault::no(&["-1003", "-1015", "-1034"], Cause::RateLimited),
+    Fault::unclear(&["-1007"], Cause::Timeout),
+    Fault::no(&["-1010"], Cause::Other),
+    Fault::no(&["-1013"], Cause::TradingRule),
+    Fault::no(&["-1014", "-1020"], Cause::BadRequest),
+    Fault::no(&["-1016"], Cause::Unavailable),
+    Fault::no(&["-1021"], Cause::Timestamp),
+    Fault::no(&["-1022"], Cause::Signature),
     // 11xx: the request.
-    no("-1100", Cause::BadRequest),
-    no("-1101", Cause::BadRequest),
-    no("-1102", Cause::BadRequest),
-    no("-1103", Cause::BadRequest),
-    no("-1104", Cause::BadRequest),
-    no("-1105", Cause::BadRequest),
-    no("-1106", Cause::BadRequest),
-    no("-1108", Cause::BadRequest),
-    no("-1111", Cause::TradingRule),
-    no("-1112", Cause::Market),
-    no("-1114", Cause::BadRequest),
-    no("-1115", Cause::BadRequest),
-    no("-1116", Cause::BadRequest),
-    no("-1117", Cause::BadRequest),
-    no("-1118", Cause::BadRequest),
-    no("-1119", Cause::BadRequest),
-    no("-1120", Cause::BadRequest),
-    no("-1121", Cause::Market),
-    no("-1122", Cause::BadRequest),
-    no("-1125", Cause::BadRequest),
-    no("-1127", Cause::BadRequest),
-    no("-1128", Cause::BadRequest),
-    no("-1130", Cause::BadRequest),
-    no("-1134", Cause::BadRequest),
-    no("-1135", Cause::BadRequest),
-    no("-1139", Cause::BadRequest),
-    no("-1145", Cause::BadRequest),
-    no("-1151", Cause::BadRequest),
-    no("-1194", Cause::BadRequest),
-    no("-1220", Cause::Market),
-    // 20xx: the matching engine and the account. The text of the first three decides.
-    says("-2010", "insufficient balance", Cause::InsufficientBalance),
-    says("-2010", "Duplicate order sent", Cause::DuplicateOrderId),
-    says("-2010", "immediately match and take", Cause::WouldTake),
-    says("-2010", "Market is closed", Cause::Market),
-    says("-2010", "not permitted for this account", Cause::Permission),
-    says("-2010", "restricted for this account", Cause::Permission),
-    says("-2010", "disabled on this account", Cause::Permission),
-    says("-2010", "may not place or cancel", Cause::Permission),
-    says("-2010", "trading is not enabled", Cause::Permission),
-    says("-2010", "not supported for this symbol", Cause::TradingRule),
-    says("-2010", "not support for this symbol", Cause::TradingRule),
-    says("-2010", "QTY", Cause::TradingRule),
-    says("-2010", "Unsupported order combination", Cause::BadRequest),
-    no("-2010", Cause::Other),
-    says("-2011", "Unknown order sent", Cause::OrderNotFound),
-    says("-2011", "may not place or cancel", Cause::Permission),
-    says("-2011", "Cancel order is invalid", Cause::BadRequest),
-    says("-2011", "Market is closed", Cause::Market),
-    no("-2011", Cause::Other),
-    no("-2013", Cause::OrderNotFound),
-    no("-2014", Cause::Credentials),
-    no("-2015", Cause::Credentials),
-    no("-2016", Cause::Market),
+    Fault::no(
+        &[
+            "-1100", "-1101", "-1102", "-1103", "-1104", "-1105", "-1106", "-1108", "-1114", "-1115",
+            "-1116", "-1117", "-1118", "-1119", "-1120", "-1122", "-1125", "-1127", "-1128", "-1130",
+            "-1134", "-1135", "-1139", "-1145", "-1151", "-1194",
+        ],
+        Cause::BadRequest,
+    ),
+    Fault::no(&["-1111"], Cause::TradingRule),
+    Fault::no(&["-1112", "-1121", "-1220"], Cause::Market),
+    // 20xx: the matching engine and the account. The text of -2010 and -2011 decides.
+    Fault::says(&["-2010"], "insufficient balance", Cause::InsufficientBalance),
+    Fault::says(&["-2010"], "Duplicate order sent", Cause::DuplicateOrderId),
+    Fault::says(&["-2010"], "immediately match and take", Cause::WouldTake),
+    Fault::says(&["-2010"], "Market is closed", Cause::Market),
+    Fault::says(&["-2010"], "not permitted for this account", Cause::Permission),
+    Fault::says(&["-2010"], "restricted for this account", Cause::Permission),
+    Fault::says(&["-2010"], "disabled on this account", Cause::Permission),
+    Fault::says(&["-2010"], "may not place or cancel", Cause::Permission),
+    Fault::says(&["-2010"], "trading is not enabled", Cause::Permission),
+    Fault::says(&["-2010"], "not supported for this symbol", Cause::TradingRule),
+    Fault::says(&["-2010"], "not support for this symbol", Cause::TradingRule),
+    Fault::says(&["-2010"], "QTY", Cause::TradingRule),
+    Fault::says(&["-2010"], "Unsupported order combination", Cause::BadRequest),
+    Fault::says(&["-2011"], "Unknown order sent", Cause::OrderNotFound),
+    Fault::says(&["-2011"], "may not place or cancel", Cause::Permission),
+    Fault::says(&["-2011"], "Cancel order is invalid", Cause::BadRequest),
+    Fault::says(&["-2011"], "Market is closed", Cause::Market),
+    Fault::no(&["-2010", "-2011"], Cause::Other),
+    Fault::no(&["-2013"], Cause::OrderNotFound),
+    Fault::no(&["-2014", "-2015"], Cause::Credentials),
+    Fault::no(&["-2016"], Cause::Market),
     // One half of a cancel-and-replace was carried out: which one the answer's data tell.
-    unclear("-2021", Cause::Other),
-    no("-2022", Cause::Other),
-    no("-2026", Cause::OrderNotFound),
-    no("-2035", Cause::Other),
-    no("-2036", Cause::Other),
-    no("-2038", Cause::Other),
-    no("-2039", Cause::OrderNotFound),
-    no("-2042", Cause::RateLimited),
-    no("-2043", Cause::Market),
+    Fault::unclear(&["-2021"], Cause::Other),
+    Fault::no(&["-2022", "-2035", "-2036", "-2038"], Cause::Other),
+    Fault::no(&["-2026", "-2039"], Cause::OrderNotFound),
+    Fault::no(&["-2042"], Cause::RateLimited),
+    Fault::no(&["-2043"], Cause::Market),
 ];

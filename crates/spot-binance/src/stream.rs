@@ -1,8 +1,7 @@
 //! Streams: what is sent, and how frames read.
 
-use std::fmt::Write as _;
-
 use connector_core::dialect::{Channel, DecodeError, Frame, Keyring, Stamp, Symbols};
+use connector_core::json::{Json, parse_frame};
 use connector_core::message::{
     BestPrice, BookMessage, Fee, Fill, Level, Market, Message, OrderReport, Refusal, Session, SessionKind,
     Sink, Trade,
@@ -14,28 +13,17 @@ use smol_str::{SmolStr, StrExt as _, format_smolstr};
 
 use crate::rest;
 use crate::spec::SPEC;
-use crate::wire::{AccountPosition, ExecutionReport, Json, Num, parse_frame};
+use crate::wire::{AccountPosition, ExecutionReport, Num};
 
 /// The frame that subscribes to or unsubscribes from market streams.
 pub(crate) fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {
-    let mut text = String::with_capacity(64 + channels.len() * 32);
-    text.push_str(if on {
-        r#"{"method":"SUBSCRIBE","params":["#
-    } else {
-        r#"{"method":"UNSUBSCRIBE","params":["#
-    });
-    for (index, (channel, symbol)) in channels.iter().enumerate() {
-        let suffix = match channel {
-            Channel::Book => "depth@100ms",
-            Channel::Trades => "trade",
-            Channel::BestPrice => "bookTicker",
-        };
-        let comma = if index == 0 { "" } else { "," };
-        // Writing to memory cannot fail.
-        let _ = write!(text, "{comma}\"{}@{suffix}\"", symbol.to_lowercase_smolstr());
-    }
-    let _ = write!(text, "],\"id\":{id}}}");
-    text
+    let names: Vec<String> = channels
+        .iter()
+        .filter_map(|(channel, symbol)| SPEC.subscription(*channel, &symbol.to_lowercase_smolstr()))
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let method = if on { "SUBSCRIBE" } else { "UNSUBSCRIBE" };
+    format!(r#"{{"method":"{method}","params":[{}],"id":{id}}}"#, names.join(","))
 }
 
 /// The request that subscribes to the account's events. Its parameters are signed raw, in the order of their names.
@@ -73,26 +61,6 @@ pub(crate) fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeE
     })
 }
 
-fn missing(what: &'static str, field: &str) -> DecodeError {
-    DecodeError::new(what, format!("`{field}` is missing or malformed"))
-}
-
-fn millis(value: Json<'_, '_>) -> Option<UnixNanos> {
-    value.int().map(UnixNanos::from_millis)
-}
-
-fn levels(list: Json<'_, '_>, out: &mut Vec<Level>) -> Option<()> {
-    if !list.is_array() {
-        return None;
-    }
-    for entry in list.items() {
-        let mut numbers = entry.items();
-        let (price, amount) = (numbers.next()?.decimal()?, numbers.next()?.decimal()?);
-        out.push(Level { price, amount });
-    }
-    Some(())
-}
-
 fn depth_update(
     event: Json<'_, '_>,
     symbols: &Symbols,
@@ -106,29 +74,21 @@ fn depth_update(
     for (name, value) in event.members() {
         match name {
             "s" => symbol = value.text(),
-            "E" => time = millis(value),
+            "E" => time = value.millis(),
             "U" => first_id = value.uint(),
             "u" => last_id = value.uint(),
-            "b" => has_bids = levels(value, bids).is_some(),
-            "a" => has_asks = levels(value, asks).is_some(),
+            "b" => has_bids = value.levels(bids).is_some(),
+            "a" => has_asks = value.levels(asks).is_some(),
             _ => {}
         }
     }
     if !has_bids || !has_asks {
-        return Err(missing(WHAT, "b` or `a"));
+        return Err(DecodeError::missing(WHAT, "b` or `a"));
     }
-    let market = symbols.market(symbol.ok_or_else(|| missing(WHAT, "s"))?);
-    let (first_id, last_id) = first_id.zip(last_id).ok_or_else(|| missing(WHAT, "U` or `u"))?;
-    out.book(BookMessage {
-        snapshot: false,
-        market: &market,
-        bids,
-        asks,
-        first_id: Some(first_id),
-        last_id: Some(last_id),
-        prev_id: None,
-        time,
-    });
+    let market = symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?);
+    let (first_id, last_id) = first_id.zip(last_id).ok_or_else(|| DecodeError::missing(WHAT, "U` or `u"))?;
+    let diff = BookMessage::diff(&market, bids, asks);
+    out.book(BookMessage { first_id: Some(first_id), last_id: Some(last_id), time, ..diff });
     Ok(())
 }
 
@@ -143,16 +103,16 @@ fn trade(event: Json<'_, '_>, symbols: &Symbols, out: &mut impl Sink) -> Result<
             "p" => price = value.decimal(),
             "q" => amount = value.decimal(),
             "m" => buyer_is_maker = value.bool(),
-            "T" => time = millis(value),
+            "T" => time = value.millis(),
             _ => {}
         }
     }
     out.trade(Trade {
-        market: symbols.market(symbol.ok_or_else(|| missing(WHAT, "s"))?),
-        trade_id: TradeId::new(format_smolstr!("{}", id.ok_or_else(|| missing(WHAT, "t"))?)),
-        price: price.ok_or_else(|| missing(WHAT, "p"))?,
-        amount: amount.ok_or_else(|| missing(WHAT, "q"))?,
-        taker_side: match buyer_is_maker.ok_or_else(|| missing(WHAT, "m"))? {
+        market: symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?),
+        trade_id: TradeId::from(id.ok_or_else(|| DecodeError::missing(WHAT, "t"))?),
+        price: price.ok_or_else(|| DecodeError::missing(WHAT, "p"))?,
+        amount: amount.ok_or_else(|| DecodeError::missing(WHAT, "q"))?,
+        taker_side: match buyer_is_maker.ok_or_else(|| DecodeError::missing(WHAT, "m"))? {
             true => Side::Sell,
             false => Side::Buy,
         },
@@ -181,13 +141,13 @@ fn best_price(event: Json<'_, '_>, symbols: &Symbols, out: &mut impl Sink) -> Re
             "A" => &mut ask_amount,
             _ => continue,
         };
-        *slot = Some(value.decimal().ok_or_else(|| missing(WHAT, name))?);
+        *slot = Some(value.decimal().ok_or_else(|| DecodeError::missing(WHAT, name))?);
     }
     // An empty side is announced with price and amount zero.
     let present = |price: Option<Decimal>| price.is_some_and(|price| !price.is_zero());
     let (has_bid, has_ask) = (present(bid), present(ask));
     out.best_price(BestPrice {
-        market: symbols.market(symbol.ok_or_else(|| missing(WHAT, "s"))?),
+        market: symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?),
         bid: bid.filter(|_| has_bid),
         bid_amount: bid_amount.filter(|_| has_bid),
         ask: ask.filter(|_| has_ask),
@@ -205,9 +165,9 @@ pub(crate) fn read_snapshot(
     asks: &mut Vec<Level>,
 ) -> Result<u64, DecodeError> {
     const WHAT: &str = "book";
-    json.get("bids").and_then(|list| levels(list, bids)).ok_or_else(|| missing(WHAT, "bids"))?;
-    json.get("asks").and_then(|list| levels(list, asks)).ok_or_else(|| missing(WHAT, "asks"))?;
-    json.get("lastUpdateId").and_then(Json::uint).ok_or_else(|| missing(WHAT, "lastUpdateId"))
+    json.get("bids").and_then(|list| list.levels(bids)).ok_or_else(|| DecodeError::missing(WHAT, "bids"))?;
+    json.get("asks").and_then(|list| list.levels(asks)).ok_or_else(|| DecodeError::missing(WHAT, "asks"))?;
+    json.get("lastUpdateId").and_then(Json::uint).ok_or_else(|| DecodeError::missing(WHAT, "lastUpdateId"))
 }
 
 fn snapshot(
@@ -222,16 +182,7 @@ fn snapshot(
     // The payload names no market. A combined stream does; of anything else the reader must know it.
     let symbol = stream.and_then(|name| name.split('@').next()).unwrap_or_default();
     let market: Market = symbols.market(&symbol.to_uppercase_smolstr());
-    out.book(BookMessage {
-        snapshot: true,
-        market: &market,
-        bids,
-        asks,
-        first_id: None,
-        last_id: Some(last_id),
-        prev_id: None,
-        time: None,
-    });
+    out.book(BookMessage { last_id: Some(last_id), ..BookMessage::snapshot(&market, bids, asks) });
     Ok(())
 }
 
@@ -272,7 +223,7 @@ fn execution_report(
     const WHAT: &str = "executionReport";
     let market = symbols.market(report.symbol);
     let time = Some(UnixNanos::from_millis(report.transact_time));
-    let exchange_order_id = Some(ExchangeOrderId::new(format_smolstr!("{}", report.order_id)));
+    let exchange_order_id = Some(ExchangeOrderId::from(report.order_id));
     // Where an order was cancelled or replaced, `c` is the id of that request and `C` the order's own.
     let id = if report.orig_client_order_id.is_empty() {
         report.client_order_id
@@ -287,8 +238,8 @@ fn execution_report(
             market: market.clone(),
             client_order_id: client_order_id.clone(),
             exchange_order_id: exchange_order_id.clone(),
-            trade_id: TradeId::new(format_smolstr!("{}", report.trade_id)),
-            side: side.ok_or_else(|| missing(WHAT, "S"))?,
+            trade_id: TradeId::from(report.trade_id),
+            side: side.ok_or_else(|| DecodeError::missing(WHAT, "S"))?,
             price: report.last_price.0,
             amount: report.last_quantity.0,
             fee: fee.map(|(asset, Num(amount))| Fee { asset: Asset::new(asset), amount }),

@@ -1,176 +1,25 @@
-//! The venue's JSON: reading it in place, and its structures under the venue's own names.
+//! The venue's structures under its own names.
 //!
-//! Hot messages are read straight off the parser's tape ([`Json`]); the rest goes through serde. Texts are borrowed from
-//! the payload. The same structures are written by the venue's side, so a field is named once.
+//! The same structures are written by the venue's side, so a field is named once. Texts are borrowed from the payload.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
 
 use connector_core::Decimal;
-use connector_core::dialect::DecodeError;
-use connector_core::number::parse_decimal;
-use serde::de::{Deserialize, Deserializer, Visitor};
-use serde::ser::{Serialize, Serializer};
-use simd_json::{Buffers, Node, StaticNode, Tape};
+use serde::{Deserialize, Serialize};
 
-thread_local! {
-    /// Parser memory, kept so that a frame costs no allocation. Holds no data between frames.
-    static SCRATCH: Cell<Option<(Buffers, Tape<'static>)>> = const { Cell::new(None) };
-}
-
-/// Parses `bytes` in place and hands the document to `read`. For frames: the parser's memory is used again.
-pub(crate) fn parse_frame<R>(
-    bytes: &mut [u8],
-    read: impl FnOnce(Json<'_, '_>) -> Result<R, DecodeError>,
-) -> Result<R, DecodeError> {
-    let (mut buffers, tape) = SCRATCH.take().unwrap_or_else(|| (Buffers::default(), Tape::null()));
-    let mut tape = tape.reset();
-    let result = simd_json::fill_tape(bytes, &mut buffers, &mut tape)
-        .map_err(|error| DecodeError::new("frame", error))
-        .and_then(|()| read(Json(&tape.0)));
-    SCRATCH.set(Some((buffers, tape.reset())));
-    result
-}
-
-/// Parses `bytes` in place and hands the document to `read`. For answers, which may be large and are rare.
-pub(crate) fn parse_answer<R>(
-    what: &'static str,
-    bytes: &mut [u8],
-    read: impl FnOnce(Json<'_, '_>) -> Result<R, DecodeError>,
-) -> Result<R, DecodeError> {
-    let tape = simd_json::to_tape(bytes).map_err(|error| DecodeError::new(what, error))?;
-    read(Json(&tape.0))
-}
-
-/// One value of a parsed document: its node and all nodes below it. Always well-formed, as the parser made it.
-#[derive(Clone, Copy)]
-pub(crate) struct Json<'t, 'i>(&'t [Node<'i>]);
-
-impl<'t, 'i> Json<'t, 'i> {
-    /// The values of an array; none if it is none.
-    pub(crate) fn items(self) -> impl Iterator<Item = Json<'t, 'i>> {
-        let mut rest = match self.0.split_first() {
-            Some((Node::Array { .. }, rest)) => rest,
-            _ => &[],
-        };
-        std::iter::from_fn(move || take_value(&mut rest))
-    }
-
-    /// The members of an object; none if it is none.
-    pub(crate) fn members(self) -> impl Iterator<Item = (&'i str, Json<'t, 'i>)> {
-        let mut rest = match self.0.split_first() {
-            Some((Node::Object { .. }, rest)) => rest,
-            _ => &[],
-        };
-        std::iter::from_fn(move || {
-            let (key, behind) = rest.split_first()?;
-            rest = behind;
-            let Node::String(key) = key else { return None };
-            Some((*key, take_value(&mut rest)?))
-        })
-    }
-
-    /// A member of an object.
-    pub(crate) fn get(self, name: &str) -> Option<Self> {
-        self.members().find(|(key, _)| *key == name).map(|(_, value)| value)
-    }
-
-    /// Whether this is an array.
-    pub(crate) fn is_array(self) -> bool {
-        matches!(self.0.first(), Some(Node::Array { .. }))
-    }
-
-    /// Whether this is an object.
-    pub(crate) fn is_object(self) -> bool {
-        matches!(self.0.first(), Some(Node::Object { .. }))
-    }
-
-    /// The text, if it is one.
-    pub(crate) fn text(self) -> Option<&'i str> {
-        match self.0.first() {
-            Some(Node::String(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The integer, if it is one that fits.
-    pub(crate) fn int(self) -> Option<i64> {
-        match self.0.first() {
-            Some(Node::Static(StaticNode::I64(value))) => Some(*value),
-            Some(Node::Static(StaticNode::U64(value))) => i64::try_from(*value).ok(),
-            _ => None,
-        }
-    }
-
-    /// The integer, if it is one that is not negative.
-    pub(crate) fn uint(self) -> Option<u64> {
-        self.int().and_then(|value| u64::try_from(value).ok())
-    }
-
-    /// The truth value, if it is one.
-    pub(crate) fn bool(self) -> Option<bool> {
-        match self.0.first() {
-            Some(Node::Static(StaticNode::Bool(value))) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The number, if it is a text that holds one.
-    pub(crate) fn decimal(self) -> Option<Decimal> {
-        parse_decimal(self.text()?.as_bytes())
-    }
-
-    /// Reads a structure, by copying its nodes: for messages that are not hot.
-    pub(crate) fn read<T: Deserialize<'i>>(self, what: &'static str) -> Result<T, DecodeError> {
-        Tape(self.0.to_vec()).deserialize().map_err(|error| DecodeError::new(what, error))
-    }
-}
-
-fn take_value<'t, 'i>(rest: &mut &'t [Node<'i>]) -> Option<Json<'t, 'i>> {
-    let count = match rest.first()? {
-        Node::Object { count, .. } | Node::Array { count, .. } => count + 1,
-        Node::String(_) | Node::Static(_) => 1,
-    };
-    let (value, behind) = rest.split_at_checked(count)?;
-    *rest = behind;
-    Some(Json(value))
-}
-
-/// A number the venue writes as text; written with the venue's eight decimals.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Num(pub(crate) Decimal);
-
-impl Serialize for Num {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut value = self.0;
-        value.rescale(8);
-        serializer.collect_str(&value)
-    }
-}
-
-impl<'de> Deserialize<'de> for Num {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Num;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a decimal number as text")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Num, E> {
-                parse_decimal(text.as_bytes())
-                    .map(Num)
-                    .ok_or_else(|| E::custom(format!("`{text}` is no decimal")))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
+/// A number the venue writes as text, with eight decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Num(
+    #[serde(
+        serialize_with = "connector_core::number::serialize_places::<8, _>",
+        deserialize_with = "connector_core::number::deserialize_text"
+    )]
+    pub(crate) Decimal,
+);
 
 /// An error, of a request or of a stream.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ErrorBody<'a> {
     pub(crate) code: i64,
     #[serde(borrow)]
@@ -178,21 +27,21 @@ pub(crate) struct ErrorBody<'a> {
 }
 
 /// `GET /api/v3/time`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerTime {
     pub(crate) server_time: i64,
 }
 
 /// `GET /api/v3/ticker/price`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct LastPrice<'a> {
     pub(crate) symbol: &'a str,
     pub(crate) price: Num,
 }
 
 /// One entry of `GET /api/v3/exchangeInfo`; only what is used.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SymbolInfo<'a> {
     pub(crate) symbol: &'a str,
@@ -214,7 +63,7 @@ const fn yes() -> bool {
 }
 
 /// One filter of a symbol. Filters have different fields; those we know are read where they occur.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Filter<'a> {
     pub(crate) filter_type: &'a str,
@@ -228,7 +77,7 @@ pub(crate) struct Filter<'a> {
 }
 
 /// One entry of `balances` in `GET /api/v3/account`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Balance<'a> {
     pub(crate) asset: &'a str,
     pub(crate) free: Num,
@@ -236,7 +85,7 @@ pub(crate) struct Balance<'a> {
 }
 
 /// An order in any answer: placed, cancelled or queried. Which fields occur depends on which.
-#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(crate) struct Order<'a> {
     pub(crate) symbol: &'a str,
@@ -288,7 +137,7 @@ pub(crate) struct Order<'a> {
 }
 
 /// One entry of `fills` in the full answer to a new order.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OrderFill<'a> {
     pub(crate) price: Num,
@@ -299,7 +148,7 @@ pub(crate) struct OrderFill<'a> {
 }
 
 /// One entry of `GET /api/v3/myTrades`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MyTrade<'a> {
     pub(crate) symbol: &'a str,
@@ -321,7 +170,7 @@ pub(crate) struct MyTrade<'a> {
 }
 
 /// One block of rates in `GET /api/v3/account/commission`.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Rates {
     pub(crate) maker: Num,
@@ -331,7 +180,7 @@ pub(crate) struct Rates {
 }
 
 /// `GET /api/v3/account/commission`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Commission<'a> {
     pub(crate) symbol: &'a str,
@@ -343,7 +192,7 @@ pub(crate) struct Commission<'a> {
 }
 
 /// `executionReport`, the fields that always occur and `eR`. Field names are the venue's letters.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ExecutionReport<'a> {
     /// Event type.
     pub(crate) e: &'a str,
@@ -421,7 +270,7 @@ pub(crate) struct ExecutionReport<'a> {
 }
 
 /// `outboundAccountPosition`.
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct AccountPosition<'a> {
     /// Event type.
     pub(crate) e: &'a str,
@@ -434,7 +283,7 @@ pub(crate) struct AccountPosition<'a> {
 }
 
 /// One asset of [`AccountPosition`].
-#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PositionEntry<'a> {
     #[serde(rename = "a")]
     pub(crate) asset: &'a str,

@@ -41,6 +41,13 @@ impl DecodeError {
     pub fn new(what: &'static str, why: impl std::fmt::Display) -> Self {
         Self { what, why: why.to_string() }
     }
+
+    /// A payload of kind `what` whose `field` is missing or malformed.
+    #[cold]
+    #[must_use]
+    pub fn missing(what: &'static str, field: &str) -> Self {
+        Self::new(what, format_args!("`{field}` is missing or malformed"))
+    }
 }
 
 /// One frame of a stream, to be parsed in place, with the buffers the decoder may use.

@@ -115,6 +115,31 @@ pub struct Cost {
     pub weight: Weight,
 }
 
+impl Cost {
+    /// Always `units`.
+    #[must_use]
+    pub const fn fixed(pool: &'static str, units: u32) -> Self {
+        Self { pool, weight: Weight::Fixed(units) }
+    }
+
+    /// `with` units if the request has parameter `param`, `without` if not.
+    #[must_use]
+    pub const fn present(pool: &'static str, param: &'static str, with: u32, without: u32) -> Self {
+        Self { pool, weight: Weight::Present { param, with, without } }
+    }
+
+    /// By the value of parameter `param`, as in [`Weight::Steps`].
+    #[must_use]
+    pub const fn steps(
+        pool: &'static str,
+        param: &'static str,
+        absent: u32,
+        steps: &'static [(u32, u32)],
+    ) -> Self {
+        Self { pool, weight: Weight::Steps { param, absent, steps } }
+    }
+}
+
 /// Everything about an endpoint but its functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -132,6 +157,44 @@ pub struct Row {
     pub repeat: Repeat,
     /// Source.
     pub source: Source,
+}
+
+impl Row {
+    /// A `GET`: it changes nothing, so it may be repeated.
+    #[must_use]
+    pub const fn get(
+        name: &'static str,
+        path: &'static str,
+        auth: Auth,
+        costs: &'static [Cost],
+        source: Source,
+    ) -> Self {
+        Self { name, method: Method::Get, path, auth, costs, repeat: Repeat::Safe, source }
+    }
+
+    /// A `POST` about one order: after an unknown outcome the order is looked up.
+    #[must_use]
+    pub const fn post(
+        name: &'static str,
+        path: &'static str,
+        auth: Auth,
+        costs: &'static [Cost],
+        source: Source,
+    ) -> Self {
+        Self { name, method: Method::Post, path, auth, costs, repeat: Repeat::LookUp, source }
+    }
+
+    /// A `DELETE` about one order: after an unknown outcome the order is looked up.
+    #[must_use]
+    pub const fn delete(
+        name: &'static str,
+        path: &'static str,
+        auth: Auth,
+        costs: &'static [Cost],
+        source: Source,
+    ) -> Self {
+        Self { name, method: Method::Delete, path, auth, costs, repeat: Repeat::LookUp, source }
+    }
 }
 
 /// Parameters in order, values not yet percent-encoded.
@@ -266,6 +329,19 @@ pub struct Endpoint<Q: 'static> {
     pub encode: fn(&Q, &mut Draft),
     /// Reads a successful answer into messages, in the venue's order.
     pub decode: fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>,
+}
+
+impl<Q: 'static> Endpoint<Q> {
+    /// The request of `row`, with its two functions.
+    #[must_use]
+    #[allow(clippy::type_complexity, reason = "the type is Endpoint::decode's")]
+    pub const fn new(
+        row: Row,
+        encode: fn(&Q, &mut Draft),
+        decode: fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>,
+    ) -> Self {
+        Self { row, encode, decode }
+    }
 }
 
 /// Asks about one market.

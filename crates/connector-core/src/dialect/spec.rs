@@ -108,6 +108,20 @@ pub struct Pool {
     pub source: Source,
 }
 
+impl Pool {
+    /// A limit whose use the venue does not tell.
+    #[must_use]
+    pub const fn new(name: &'static str, limit: u32, window: Window, scope: Scope, source: Source) -> Self {
+        Self { name, limit, window, scope, used_header: None, source }
+    }
+
+    /// The same limit, its use told in the response header `name` (lower case).
+    #[must_use]
+    pub const fn told_in(self, name: &'static str) -> Self {
+        Self { used_header: Some(name), ..self }
+    }
+}
+
 /// Which side of the venue a link carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +192,14 @@ pub struct ChannelSpec {
     pub source: Source,
 }
 
+impl ChannelSpec {
+    /// `channel`, which the venue calls `name` and carries on `link`.
+    #[must_use]
+    pub const fn new(channel: Channel, link: &'static str, name: &'static str, source: Source) -> Self {
+        Self { channel, link, name, source }
+    }
+}
+
 /// How book messages continue each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -223,17 +245,37 @@ pub struct FeeRule {
     pub source: Source,
 }
 
-/// What one of the venue's error codes means.
+/// What error codes of the venue mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// The code, verbatim.
-    pub code: &'static str,
-    /// If given, only texts that contain this; such rows stand before the code's general one.
+    /// The codes, verbatim.
+    pub codes: &'static [&'static str],
+    /// If given, only texts that contain this; such rows stand before a code's general one.
     pub text: Option<&'static str>,
     /// What went wrong.
     pub cause: Cause,
     /// What may have happened.
     pub effect: Effect,
+}
+
+impl Fault {
+    /// Codes that say no, whatever the text.
+    #[must_use]
+    pub const fn no(codes: &'static [&'static str], cause: Cause) -> Self {
+        Self { codes, text: None, cause, effect: Effect::Rejected }
+    }
+
+    /// A code that says no for this reason if the text contains `text`.
+    #[must_use]
+    pub const fn says(codes: &'static [&'static str], text: &'static str, cause: Cause) -> Self {
+        Self { codes, text: Some(text), cause, effect: Effect::Rejected }
+    }
+
+    /// Codes after which the request may have been carried out.
+    #[must_use]
+    pub const fn unclear(codes: &'static [&'static str], cause: Cause) -> Self {
+        Self { codes, text: None, cause, effect: Effect::Unknown }
+    }
 }
 
 /// A checklist row that does not apply to this venue.
@@ -299,11 +341,18 @@ impl Spec {
         }
     }
 
+    /// The venue's name of a subscription; `None` if it does not offer the channel.
+    #[must_use]
+    pub fn subscription(&self, channel: Channel, symbol: &str) -> Option<String> {
+        let spec = self.channels.iter().find(|spec| spec.channel == channel)?;
+        Some(spec.name.replace("<symbol>", symbol))
+    }
+
     /// The meaning of an error code with this text, if declared.
     #[must_use]
     pub fn fault(&self, code: &str, text: &str) -> Option<&'static Fault> {
         self.faults
             .iter()
-            .find(|fault| fault.code == code && fault.text.is_none_or(|part| text.contains(part)))
+            .find(|fault| fault.codes.contains(&code) && fault.text.is_none_or(|part| text.contains(part)))
     }
 }

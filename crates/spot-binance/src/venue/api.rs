@@ -12,7 +12,7 @@ use connector_venue::route::charge;
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::spec::{RAW_REQUESTS, link_login_cost};
+use crate::spec::{LOGIN_COST, RAW_REQUESTS};
 use crate::venue::answer::{Refused, rate_limits};
 use crate::venue::params::Params;
 use crate::venue::streams::State;
@@ -176,7 +176,7 @@ fn own(
     if !OWN.contains(&method) {
         return Err(Refused::new(-1020, "This operation is not supported."));
     }
-    pay(link_login_cost(), fields, ScopeKey::Address(session.peer.address), exchange)?;
+    pay(LOGIN_COST, fields, ScopeKey::Address(session.peer.address), exchange)?;
     let peer = session.peer;
     match method {
         "session.logon" => {

@@ -1,22 +1,12 @@
 //! Requests that real clients make and the connector does not.
 
-use connector_core::dialect::{Auth, Cost, Method, Repeat, Row, Weight};
+use connector_core::dialect::{Auth, Cost, Method, Repeat, Row};
 
-use crate::spec::{RAW_REQUESTS, WEIGHT, page};
+use crate::spec::{RAW, either, page, weight};
 
 pub(super) const CANCEL_ALL: &str = "cancel_all";
 pub(super) const TEST_ORDER: &str = "test_order";
 pub(super) const LISTEN_KEY: &str = "listen_key";
-
-const RAW: Cost = Cost { pool: RAW_REQUESTS, weight: Weight::Fixed(1) };
-
-const fn weight(units: u32) -> Cost {
-    Cost { pool: WEIGHT, weight: Weight::Fixed(units) }
-}
-
-const fn either(param: &'static str, with: u32, without: u32) -> Cost {
-    Cost { pool: WEIGHT, weight: Weight::Present { param, with, without } }
-}
 
 const fn row(
     name: &'static str,
