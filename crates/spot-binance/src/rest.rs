@@ -194,9 +194,10 @@ fn encode_fills(query: &FillsQuery, draft: &mut Draft) {
 }
 
 fn decode_book(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
+    let Payload { bytes, market, .. } = payload;
     let unnamed = Market::Symbol(SmolStr::default());
-    let market = payload.market.unwrap_or(&unnamed);
-    parse_answer("book", payload.bytes, |json| {
+    let market = market.unwrap_or(&unnamed);
+    parse_answer("book", bytes, |json| {
         let (mut bids, mut asks) = (Vec::new(), Vec::new());
         let last_id = crate::stream::read_snapshot(json, &mut bids, &mut asks)?;
         out.book(BookMessage { last_id: Some(last_id), ..BookMessage::snapshot(market, &bids, &asks) });
@@ -205,8 +206,9 @@ fn decode_book(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeErr
 }
 
 fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
-    read_answer("place", payload.bytes, |order: wire::Order<'_>| {
-        let report = order_report(&order, payload.symbols, "place")?;
+    let Payload { bytes, symbols, .. } = payload;
+    read_answer("place", bytes, |order: wire::Order<'_>| {
+        let report = order_report(&order, symbols, "place")?;
         for fill in order.fills.iter().flatten() {
             out.message(Message::Fill(Fill {
                 market: report.market.clone(),
@@ -228,8 +230,9 @@ fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeE
 }
 
 fn decode_order(what: &'static str, payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
-    read_answer(what, payload.bytes, |order: wire::Order<'_>| {
-        out.message(Message::Order(order_report(&order, payload.symbols, what)?));
+    let Payload { bytes, symbols, .. } = payload;
+    read_answer(what, bytes, |order: wire::Order<'_>| {
+        out.message(Message::Order(order_report(&order, symbols, what)?));
         Ok(())
     })
 }
