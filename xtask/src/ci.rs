@@ -231,7 +231,7 @@ fn deny(workspace: &Workspace) -> Tally {
         say("cargo-deny is not installed: cargo install --locked cargo-deny");
         return BAD;
     }
-    succeed(workspace.cargo("deny").args(["--offline", "check", "bans", "licenses", "sources"]))
+    succeed(workspace.cargo("deny").args(["check", "bans", "licenses", "sources"]))
 }
 
 fn report(found: &[String]) -> Tally {
