@@ -2,17 +2,20 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use connector_core::dialect::{Dialect, Spec};
-use connector_core::engine::Urls;
+use connector_core::dialect::{Dialect, Pool, Spec};
+use connector_core::engine::{Trading, Urls};
 use connector_core::event::{Event, OrderFilled};
+use connector_core::journal::SqliteJournal;
 use connector_core::message::Level;
 use connector_core::order::{NewOrder, Side};
+use connector_core::time::Now;
 use connector_core::{Asset, ClientOrderId, Credentials, Decimal, Error, Pair};
-use connector_core::{Connector, Events};
+use connector_core::{Builder, Connector, Events};
 use connector_venue::exchange::Exchange;
 use connector_venue::face::Face;
 use connector_venue::faults::FaultRule;
@@ -95,10 +98,33 @@ pub struct Plan {
     pub prefix: String,
     /// Longest wait for an answer.
     pub request_timeout: Duration,
+    /// The file that records orders and fills, if any does.
+    pub journal: Option<PathBuf>,
+}
+
+impl Plan {
+    fn builder<D: Dialect>(self, dialect: D) -> Result<Builder<D>, Error> {
+        let builder = Connector::builder(dialect)
+            .credentials(self.credentials)
+            .pairs(self.pairs)
+            .order_id_prefix(self.prefix)
+            .request_timeout(self.request_timeout)
+            .connect_timeout(PATIENCE);
+        Ok(match self.journal {
+            Some(path) => builder.journal(SqliteJournal::open(path)?),
+            None => builder,
+        })
+    }
 }
 
 /// Makes connectors of one dialect. Object safe, so that rows need not be generic.
 pub trait Open {
+    /// The engine alone, for a venue in memory.
+    ///
+    /// # Errors
+    /// The connector's own.
+    fn engine(&self, plan: Plan, now: Now) -> Result<Box<dyn Trading>, Error>;
+
     /// Opens a connector to a served venue.
     fn open<'s>(
         &'s self,
@@ -111,19 +137,17 @@ pub trait Open {
 pub struct Opener<D>(pub D);
 
 impl<D: Dialect> Open for Opener<D> {
+    fn engine(&self, plan: Plan, now: Now) -> Result<Box<dyn Trading>, Error> {
+        Ok(Box::new(plan.builder(self.0)?.instance(1).engine(now)?))
+    }
+
     fn open<'s>(
         &'s self,
         server: &'s Server,
         plan: Plan,
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>> {
-        let builder = Connector::builder(self.0)
-            .urls(urls(server))
-            .credentials(plan.credentials)
-            .pairs(plan.pairs)
-            .order_id_prefix(plan.prefix)
-            .request_timeout(plan.request_timeout)
-            .connect_timeout(PATIENCE);
-        Box::pin(builder.connect())
+        let builder = plan.builder(self.0);
+        Box::pin(async move { builder?.urls(urls(server)).connect().await })
     }
 }
 
@@ -185,6 +209,8 @@ pub struct Bench {
     pub account: AccountId,
     /// Markets that trade, the account being funded in both their assets.
     pub grounds: Vec<Ground>,
+    /// The limit that a steady stream of orders meets first, where the venue counts orders.
+    pub order_pool: Option<&'static Pool>,
     key: ApiKey,
     opener: Rc<dyn Open>,
 }
@@ -209,20 +235,27 @@ impl Bench {
         ensure(!grounds.is_empty(), || {
             "the venue's setup has no market the account can trade on".to_owned()
         })?;
+        let order_pool = tightest_order_pool(spec, &setup);
         let venue = Venue::with_setup(face, setup).map_err(Failure::new)?;
         let server = Server::start(venue, 0).await.map_err(Failure::new)?;
-        Ok(Self { server, spec, account: key.account, grounds, key, opener })
+        Ok(Self { server, spec, account: key.account, grounds, order_pool, key, opener })
     }
 
-    /// Serves a venue whose markets move only when told to, each quoted by the house.
+    /// Serves a venue whose markets move only when told to, each quoted by the house; its setup changed by `change`.
     ///
     /// # Errors
     /// As [`prepare`](Self::prepare), or the house cannot quote.
-    pub async fn quiet(face: Box<dyn Face>, opener: Rc<dyn Open>, seed: u64) -> Result<Self, Failure> {
+    pub async fn quiet(
+        face: Box<dyn Face>,
+        opener: Rc<dyn Open>,
+        seed: u64,
+        change: impl FnOnce(&mut Setup),
+    ) -> Result<Self, Failure> {
         let bench = Self::prepare(face, opener, seed, |setup| {
             for market in &mut setup.markets {
                 market.live = None;
             }
+            change(setup);
         })
         .await?;
         for ground in &bench.grounds {
@@ -309,6 +342,7 @@ impl Bench {
             pairs: self.grounds.iter().take(1).map(|ground| ground.pair.clone()).collect(),
             prefix: String::new(),
             request_timeout: PATIENCE,
+            journal: None,
         }
     }
 
@@ -485,7 +519,19 @@ pub fn main_key(setup: &Setup) -> Option<ApiKey> {
     setup.keys.iter().find(usable).cloned()
 }
 
-fn grounds(setup: &Setup, account: AccountId) -> Vec<Ground> {
+/// Of the pools that count orders, the one that admits fewest over time.
+fn tightest_order_pool(spec: &'static Spec, setup: &Setup) -> Option<&'static Pool> {
+    let counting =
+        spec.pools.iter().filter(|pool| setup.order_count.pools.iter().any(|name| name == pool.name));
+    counting.min_by_key(|pool| {
+        let millis = pool.window.period().as_millis().max(1);
+        u128::from(pool.limit) * 1_000_000 / millis
+    })
+}
+
+/// The markets that trade in assets the account holds.
+#[must_use]
+pub fn grounds(setup: &Setup, account: AccountId) -> Vec<Ground> {
     let Some(account) = setup.accounts.iter().find(|known| known.id == account) else { return Vec::new() };
     let owns = |asset: &Asset| {
         account.balances.iter().any(|(held, amount)| held == asset && *amount > Decimal::ZERO)

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use connector_core::dialect::{Kind, Spec};
 use connector_venue::face::Face;
 use connector_venue::server::wall_clock;
-use connector_venue::setup::MarketStatus;
+use connector_venue::setup::{MarketStatus, Setup};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::task::JoinHandle;
 
 use crate::bench::{Bench, Failure, Judgement, Open};
 use crate::report::{Outcome, Report, Row, write_line};
@@ -36,7 +37,15 @@ impl Kit {
     /// # Errors
     /// See [`Bench::quiet`].
     pub async fn quiet(&self) -> Result<Bench, Failure> {
-        Bench::quiet((self.face)(), Rc::clone(&self.opener), self.seed).await
+        self.quiet_with(|_| {}).await
+    }
+
+    /// A quiet venue set up otherwise.
+    ///
+    /// # Errors
+    /// See [`Bench::quiet`].
+    pub async fn quiet_with(&self, change: impl FnOnce(&mut Setup)) -> Result<Bench, Failure> {
+        Bench::quiet((self.face)(), Rc::clone(&self.opener), self.seed, change).await
     }
 
     /// A quiet venue whose last market is halted.
@@ -66,6 +75,17 @@ impl Kit {
 
 type Running = Pin<Box<dyn Future<Output = Judgement>>>;
 
+/// What a row can bear beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Its evidence is how long things took: nothing else runs meanwhile.
+    Timed,
+    /// It works and is done.
+    Busy,
+    /// It waits most of the time, for a venue's limits or for virtual time: others run meanwhile.
+    Waiting,
+}
+
 /// One row of the checklist.
 pub struct Check {
     /// Its id.
@@ -74,12 +94,22 @@ pub struct Check {
     pub title: &'static str,
     /// The kind of connector it is for; both if absent.
     pub kind: Option<Kind>,
+    /// What it can bear beside it.
+    pub pace: Pace,
     run: fn(Kit) -> Running,
 }
 
 macro_rules! checks {
-    ($($id:literal $title:literal $kind:expr => $run:path;)*) => {
-        &[$(Check { id: $id, title: $title, kind: $kind, run: |kit| Box::pin($run(kit)) }),*]
+    (@pace) => { Pace::Busy };
+    (@pace $pace:ident) => { Pace::$pace };
+    ($($id:literal $title:literal $kind:expr $(, $pace:ident)? => $run:path;)*) => {
+        &[$(Check {
+            id: $id,
+            title: $title,
+            kind: $kind,
+            pace: checks!(@pace $($pace)?),
+            run: |kit| Box::pin($run(kit)),
+        }),*]
     };
 }
 
@@ -87,20 +117,31 @@ macro_rules! checks {
 pub const CHECKS: &[Check] = checks! {
     "SQ-01" "connect, valid key" None => rows::account::connect;
     "SQ-02" "connect, bad key" None => rows::account::bad_keys;
+    "SQ-03" "same key in several instances" None => rows::several::same_key;
     "SQ-04" "balance" None => rows::account::balance;
     "SQ-05" "balance under an open order" None => rows::account::balance_under_order;
     "SQ-06" "market list" None => rows::market::list;
-    "SQ-09" "live prices" None => rows::market::live_prices;
-    "SQ-10" "live balances" None => rows::account::live_balances;
+    "SQ-07" "any listed market works" None => rows::several::any_market;
+    "SQ-08" "maker and taker use" None => rows::strategy::maker_and_taker;
+    "SQ-09" "live prices" None, Timed => rows::market::live_prices;
+    "SQ-10" "live balances" None, Timed => rows::account::live_balances;
     "SQ-11" "client order id" None => rows::orders::client_ids;
     "SQ-12" "order matches" None => rows::orders::matches;
     "SQ-13" "cancel" None => rows::orders::cancel;
     "SQ-14" "foreign orders untouched" None => rows::orders::foreign;
     "SQ-15" "rule violations" None => rows::orders::violations;
+    "SQ-16" "fast refresh" None, Waiting => rows::limits::fast_refresh;
+    "SQ-17" "rate limit" None, Waiting => rows::limits::rate_limit;
+    "SQ-18" "long refresh" None => rows::endurance::long_refresh;
+    "SQ-19" "network loss" None => rows::endurance::network_loss;
     "SQ-20" "many orders at once" None => rows::orders::many;
+    "SQ-21" "budget" None => rows::limits::budget;
+    "SQ-22" "hanging order" None => rows::strategy::hanging_order;
+    "SQ-23" "many bots, one account" None => rows::several::many_bots;
     "SQ-24" "data integrity: book" None => rows::market::book;
     "SQ-25" "data integrity: ticker, trades" None => rows::market::trades;
     "SQ-26" "fills" None => rows::orders::fills;
+    "SQ-27" "history" None => rows::history::persisted;
     "SQ-28" "fees" None => rows::orders::fees;
     "XQ-01" "IOC, FOK" None => rows::orders::immediate;
     "XQ-02" "post-only" None => rows::orders::post_only;
@@ -123,8 +164,9 @@ pub fn chosen(spec: &Spec, only: &[String]) -> Result<Vec<&'static Check>, Strin
     Ok(CHECKS.iter().filter(fits).filter(named).collect())
 }
 
-/// Runs rows one after the other, each on a venue of its own, and writes each row's line to `out` as it ends. Needs to run on
-/// a [`LocalSet`](tokio::task::LocalSet).
+/// Runs rows, each on a venue of its own, and writes each row's line to `out` as it ends: first those whose evidence is time,
+/// alone; then the others one after the other, those that wait beside them. Needs to run on a
+/// [`LocalSet`](tokio::task::LocalSet).
 ///
 /// # Errors
 /// Only those of writing.
@@ -141,16 +183,32 @@ pub async fn run(
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {elapsed}") {
         progress.set_style(style);
     }
-    let mut rows = Vec::new();
-    for check in checks {
-        progress.set_message(check.id);
-        let row = one(spec, kit, check).await;
-        if let Some(out) = &mut out {
-            progress.suspend(|| write_line(&row, colour, *out).and_then(|()| out.flush()))?;
-        }
+    let of = |pace: Pace| checks.iter().enumerate().filter(move |(_, check)| check.pace == pace);
+    let (mut rows, mut waiting) = (Vec::new(), None);
+    let mut told = |progress: &ProgressBar, row: &Row| {
         progress.inc(1);
-        rows.push(row);
+        match &mut out {
+            Some(out) => progress.suspend(|| write_line(row, colour, *out).and_then(|()| out.flush())),
+            None => Ok(()),
+        }
+    };
+    for (place, check) in of(Pace::Timed).chain(of(Pace::Busy)) {
+        if check.pace != Pace::Timed && waiting.is_none() {
+            waiting = Some(begin(spec, kit, of(Pace::Waiting)));
+        }
+        progress.set_message(check.id);
+        let row = one(declared(spec, check), kit.clone(), check).await;
+        told(&progress, &row)?;
+        rows.push((place, row));
     }
+    for (place, check, task) in waiting.unwrap_or_else(|| begin(spec, kit, of(Pace::Waiting))) {
+        progress.set_message(check.id);
+        let row = task.await.map_err(io::Error::other)?;
+        told(&progress, &row)?;
+        rows.push((place, row));
+    }
+    rows.sort_by_key(|(place, _)| *place);
+    let rows = rows.into_iter().map(|(_, row)| row).collect();
     progress.finish_and_clear();
     Ok(Report {
         connector: spec.name.to_owned(),
@@ -168,7 +226,28 @@ pub async fn run(
     })
 }
 
-async fn one(spec: &Spec, kit: &Kit, check: &Check) -> Row {
+type Begun = (usize, &'static Check, JoinHandle<Row>);
+
+/// Starts rows beside others.
+fn begin<'c>(
+    spec: &Spec,
+    kit: &Kit,
+    checks: impl Iterator<Item = (usize, &'c &'static Check)>,
+) -> Vec<Begun> {
+    checks
+        .map(|(place, check)| {
+            let row = one(declared(spec, check), kit.clone(), check);
+            (place, *check, tokio::task::spawn_local(row))
+        })
+        .collect()
+}
+
+/// Why the connector says that a row does not apply, if it does.
+fn declared(spec: &Spec, check: &Check) -> Option<&'static str> {
+    spec.not_applicable.iter().find(|declared| declared.row == check.id).map(|declared| declared.reason)
+}
+
+async fn one(inapplicable: Option<&'static str>, kit: Kit, check: &'static Check) -> Row {
     let row = |outcome, evidence, duration, details| Row {
         id: check.id.to_owned(),
         title: check.title.to_owned(),
@@ -177,13 +256,13 @@ async fn one(spec: &Spec, kit: &Kit, check: &Check) -> Row {
         duration,
         details,
     };
-    if let Some(declared) = spec.not_applicable.iter().find(|declared| declared.row == check.id) {
-        let reason = declared.reason.to_owned();
+    if let Some(reason) = inapplicable {
+        let reason = reason.to_owned();
         return row(Outcome::NotApplicable { reason }, String::new(), Duration::ZERO, Vec::new());
     }
     let start = Instant::now();
     // A task of its own, so that a panic fails this row and no other.
-    let mut task = tokio::task::spawn_local((check.run)(kit.clone()));
+    let mut task = tokio::task::spawn_local((check.run)(kit));
     let ended = tokio::time::timeout(LONGEST_ROW, &mut task).await;
     let time = start.elapsed();
     match ended {

@@ -11,4 +11,6 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod rows;
+pub mod scratch;
 pub mod simulation;
+pub mod strategies;

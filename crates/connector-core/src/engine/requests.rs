@@ -147,7 +147,9 @@ impl Requests {
 const fn patience(lane: Lane) -> Duration {
     match lane {
         Lane::Cancel => Duration::from_secs(60),
-        Lane::Create => Duration::from_secs(10),
+        // Longer than the ten seconds in which venues count orders: one asked for just after a window was used up has to
+        // wait for the next, and that is no reason to drop it.
+        Lane::Create => Duration::from_secs(15),
         _ => Duration::from_secs(120),
     }
 }

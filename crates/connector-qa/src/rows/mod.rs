@@ -1,6 +1,11 @@
 //! The rows of the checklist, each judged by the venue's ledger rather than by the connector's word.
 
 pub mod account;
+pub mod endurance;
 pub mod faults;
+pub mod history;
+pub mod limits;
 pub mod market;
 pub mod orders;
+pub mod several;
+pub mod strategy;

@@ -286,7 +286,7 @@ pub async fn many(kit: Kit) -> Judgement {
 }
 
 /// Makes a resting order be filled in three parts, and an order that takes several levels; their ids.
-async fn filled_orders(
+pub(super) async fn filled_orders(
     bench: &Bench,
     desk: &mut Desk,
     ground: &Ground,
