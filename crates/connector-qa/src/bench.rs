@@ -209,7 +209,7 @@ pub struct Bench {
     pub account: AccountId,
     /// Markets that trade, the account being funded in both their assets.
     pub grounds: Vec<Ground>,
-    /// The limit that a steady stream of orders meets first, where the venue counts orders.
+    /// The limit that a burst of orders meets first, where the venue counts orders.
     pub order_pool: Option<&'static Pool>,
     key: ApiKey,
     opener: Rc<dyn Open>,
@@ -519,14 +519,10 @@ pub fn main_key(setup: &Setup) -> Option<ApiKey> {
     setup.keys.iter().find(usable).cloned()
 }
 
-/// Of the pools that count orders, the one that admits fewest over time.
+/// Of the pools that count orders, the one a burst of them fills first.
 fn tightest_order_pool(spec: &'static Spec, setup: &Setup) -> Option<&'static Pool> {
-    let counting =
-        spec.pools.iter().filter(|pool| setup.order_count.pools.iter().any(|name| name == pool.name));
-    counting.min_by_key(|pool| {
-        let millis = pool.window.period().as_millis().max(1);
-        u128::from(pool.limit) * 1_000_000 / millis
-    })
+    let counts = |pool: &&Pool| setup.order_count.pools.iter().any(|name| name == pool.name);
+    spec.pools.iter().filter(counts).min_by_key(|pool| pool.limit)
 }
 
 /// The markets that trade in assets the account holds.

@@ -281,7 +281,7 @@ pub async fn long_refresh(kit: Kit) -> Judgement {
     // The venue ends all connections, and a fill happens while none is up.
     world.strike_streams(&Fault::Close { code: 1001, reason: "going away".to_owned() });
     world.take(Side::Sell, part)?;
-    world.run_for(HOUR * 42);
+    world.run_for(HOUR * 50);
     let passed = world.memory.now().mono.since(Mono(0));
     for (id, executed) in [(&filled, part * Decimal::TWO), (&untouched, Decimal::ZERO)] {
         let order = world.engine()?.order(id);

@@ -9,11 +9,14 @@ use connector_core::{Asset, ClientOrderId, Decimal, Event};
 use connector_venue::ledger::HistoryQuery;
 use connector_venue::orders::{Execution, Order};
 
-use crate::bench::{Bench, Evidence, Failure, Judgement, PATIENCE, Plan, ensure};
+use crate::bench::{Bench, Evidence, Failure, Judgement, PATIENCE, Plan, ensure, of};
 use crate::checklist::Kit;
 use crate::report::Detail;
 use crate::rows::orders::filled_orders;
 use crate::scratch::Scratch;
+
+/// How long is listened for what must not come.
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// Everything held, by asset, by the ledger.
 fn totals(bench: &Bench) -> BTreeMap<Asset, Decimal> {
@@ -65,9 +68,19 @@ pub async fn persisted(kit: Kit) -> Judgement {
     })
     .await?;
     bench.take(&ground, Side::Sell, part)?;
-    let end = desk.ended(&open).await?;
+    // That it was created was told in the earlier run, and is not told again.
+    let end = desk
+        .until("the order of the earlier run to end", |seen, _| {
+            of(seen, &open).find(|event| event.is_terminal()).cloned()
+        })
+        .await?;
     ensure(matches!(end, Event::OrderCompleted(_)), || {
         format!("the order of the earlier run ended as {end:?}")
+    })?;
+    desk.listen(SILENCE).await?;
+    let told = of(&desk.seen, &open).filter(|event| event.is_terminal()).count();
+    ensure(told == 1 && desk.fills(&open).len() == 2, || {
+        format!("told after the restart: {:?}", of(&desk.seen, &open).collect::<Vec<_>>())
     })?;
     bench.balances_agree(&desk.connector).await?;
     desk.connector.stop(PATIENCE).await?;
