@@ -204,7 +204,9 @@ fn markets() -> Vec<MarketSetup> {
     vec![
         market("BTC", "USDT", (1, 2), (1, 5), (5, 0), (61_837, 0)),
         market("ETH", "USDT", (1, 2), (1, 4), (5, 0), (2_650, 0)),
-        market("ETH", "BTC", (1, 5), (1, 4), (1, 4), (4285, 5)),
+        // The real step is 0.0001; with it, values would have nine decimals where the venue tells eight, and by which rule it
+        // rounds them is documented nowhere.
+        market("ETH", "BTC", (1, 5), (1, 3), (1, 4), (4285, 5)),
         market("BNB", "USDT", (1, 2), (1, 3), (5, 0), (585, 0)),
         market("SHIB", "USDT", (1, 8), (1, 0), (1, 0), (1_420, 8)),
         market("测试币", "USDT", (1, 4), (1, 1), (5, 0), (25, 1)),

@@ -243,6 +243,8 @@ impl World {
     /// Both sides agree, nothing is open, the venue has nothing to complain of.
     fn settled(&mut self) -> Result<(), Failure> {
         self.until("the connector to be ready", |engine| engine.is_ready())?;
+        // An order's end can be known by request a moment before the stream brings the balances.
+        self.run_for(Duration::from_secs(5));
         let account = self.account;
         let (ledger, open, violations) = self.memory.with_venue(|venue, _| {
             let exchange = venue.exchange();
