@@ -80,7 +80,7 @@ impl Cycles {
     fn feed(&mut self, desk: &Desk, ground: &Ground) -> Result<(), Failure> {
         while self.ids.len() < Self::ALL && self.running.len() < Self::TOGETHER {
             let number = self.ids.len();
-            let side = if number % 2 == 0 { Side::Buy } else { Side::Sell };
+            let side = if number.is_multiple_of(2) { Side::Buy } else { Side::Sell };
             // Never two at once, so that the house meets the one it is meant to.
             let strike = number % Self::STRIKE < 2 && self.struck.keys().all(|id| !self.running.contains(id));
             let order = if strike { inside(ground, side) } else { ground.resting(side) };

@@ -253,13 +253,11 @@ impl MarketMaker {
         match event {
             Event::OrderFilled(fill) if self.summary.orders.contains(id) => self.summary.filled(fill),
             Event::OrderCompleted(_) => self.completed(id),
-            Event::OrderFailed(_) if self.standing.remove(id).is_some() => self.summary.refused += 1,
-            Event::OrderCancelled(_) | Event::OrderExpired(_) => {
-                // A place that was emptied on purpose is taken again at once, not only at the next refresh.
-                if self.standing.remove(id).is_some_and(|order| order.cancelling && !order.hangs) {
-                    self.refresh();
-                }
+            Event::OrderFailed(_) => {
+                let ours = self.standing.remove(id).is_some();
+                self.summary.refused += usize::from(ours);
             }
+            Event::OrderCancelled(_) | Event::OrderExpired(_) => self.vacated(id),
             // The order lives on: the next refresh decides again.
             Event::OrderCancelRefused(_) => {
                 if let Some(order) = self.standing.get_mut(id) {
@@ -267,6 +265,14 @@ impl MarketMaker {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// An order is gone. A place that was emptied on purpose is taken again at once, not only at the next refresh.
+    fn vacated(&mut self, id: &ClientOrderId) {
+        let order = self.standing.remove(id);
+        if order.is_some_and(|order| order.cancelling && !order.hangs) {
+            self.refresh();
         }
     }
 
