@@ -22,6 +22,8 @@ use crate::report::{Detail, human};
 /// Longest virtual wait for what should happen soon.
 const SOON: Duration = Duration::from_secs(180);
 const HOUR: Duration = Duration::from_secs(3600);
+/// Virtual time that costs a millisecond or so.
+const PIECE: Duration = Duration::from_secs(60);
 
 /// An engine of any dialect.
 struct AnyEngine(Box<dyn Trading>);
@@ -116,9 +118,16 @@ impl World {
         });
     }
 
-    fn run_for(&mut self, time: Duration) {
-        self.memory.run_for(time);
-        self.collect();
+    /// Lets virtual time pass, in pieces: other rows run on the same thread, in real time.
+    async fn run_for(&mut self, time: Duration) {
+        let mut left = time;
+        while !left.is_zero() {
+            let piece = left.min(PIECE);
+            self.memory.run_for(piece);
+            self.collect();
+            left -= piece;
+            tokio::task::yield_now().await;
+        }
     }
 
     fn until(&mut self, what: &str, done: impl Fn(&dyn Trading) -> bool) -> Result<(), Failure> {
@@ -241,10 +250,10 @@ impl World {
     }
 
     /// Both sides agree, nothing is open, the venue has nothing to complain of.
-    fn settled(&mut self) -> Result<(), Failure> {
+    async fn settled(&mut self) -> Result<(), Failure> {
         self.until("the connector to be ready", |engine| engine.is_ready())?;
         // An order's end can be known by request a moment before the stream brings the balances.
-        self.run_for(Duration::from_secs(5));
+        self.run_for(Duration::from_secs(5)).await;
         let account = self.account;
         let (ledger, open, violations) = self.memory.with_venue(|venue, _| {
             let exchange = venue.exchange();
@@ -277,13 +286,13 @@ pub async fn long_refresh(kit: Kit) -> Judgement {
     let (order, part) = world.inside(Side::Buy);
     let filled = world.rest(order)?;
     let untouched = world.rest(world.ground.resting(Side::Sell))?;
-    world.run_for(HOUR * 5);
+    world.run_for(HOUR * 5).await;
     world.take(Side::Sell, part)?;
-    world.run_for(HOUR * 5);
+    world.run_for(HOUR * 5).await;
     // The venue ends all connections, and a fill happens while none is up.
     world.strike_streams(&Fault::Close { code: 1001, reason: "going away".to_owned() });
     world.take(Side::Sell, part)?;
-    world.run_for(HOUR * 50);
+    world.run_for(HOUR * 50).await;
     let passed = world.memory.now().mono.since(Mono(0));
     for (id, executed) in [(&filled, part * Decimal::TWO), (&untouched, Decimal::ZERO)] {
         let order = world.engine()?.order(id);
@@ -306,7 +315,7 @@ pub async fn long_refresh(kit: Kit) -> Judgement {
     world.cancel(&untouched)?;
     let fills = world.judge(&filled)? + world.judge(&untouched)?;
     ensure(fills == 2, || format!("{fills} fills told"))?;
-    world.settled()?;
+    world.settled().await?;
     let text = format!(
         "two orders open for {} virtual hours, through a forced end of all connections and two of their lifetimes of a day: \
          {fills} fills told once, both cancelled afterwards, 0 violations counted",
@@ -334,7 +343,7 @@ pub async fn network_loss(kit: Kit) -> Judgement {
     let mut rows = Vec::new();
     for (name, requests, streams) in losses() {
         let told = |failure: Failure| Failure(format!("{name}: {}", failure.0));
-        let (fills, back) = one_loss(&kit, &requests, &streams, OUTAGE).map_err(told)?;
+        let (fills, back) = one_loss(&kit, &requests, &streams, OUTAGE).await.map_err(told)?;
         rows.push(vec![name.to_owned(), human(OUTAGE), fills.to_string(), human(back)]);
     }
     let text = format!(
@@ -348,7 +357,7 @@ pub async fn network_loss(kit: Kit) -> Judgement {
 }
 
 /// Fills that happened meanwhile, and how long after the end of the loss all was known.
-fn one_loss(
+async fn one_loss(
     kit: &Kit,
     requests: &Fault,
     streams: &Fault,
@@ -363,10 +372,10 @@ fn one_loss(
     let untouched = world.rest(world.ground.resting(Side::Sell))?;
     world.memory.with_venue(|venue, now| venue.arm(now, FaultRule::new(requests.clone())));
     world.strike_streams(streams);
-    world.run_for(outage / 5);
+    world.run_for(outage / 5).await;
     world.take(Side::Sell, part)?;
     world.take(Side::Buy, part)?;
-    world.run_for(outage / 5);
+    world.run_for(outage / 5).await;
     world.take(Side::Buy, part * Decimal::TWO)?;
     let (account, symbol) = (world.account, world.ground.symbol.clone());
     let which = Which::Client(foreign.as_str().into());
@@ -376,7 +385,7 @@ fn one_loss(
     cancelled.map_err(Failure::new)?;
     // One is asked for while nothing gets through: whatever becomes of it, both sides agree in the end.
     let desired = world.place(world.ground.resting(Side::Buy)).ok();
-    world.run_for(outage / 5 * 3);
+    world.run_for(outage / 5 * 3).await;
     for id in [&partly, &wholly, &foreign, &untouched] {
         let open = world.engine()?.open_orders().iter().any(|order| order.client_order_id() == id);
         ensure(open, || format!("{id} was given up during the loss"))?;
@@ -402,12 +411,12 @@ fn one_loss(
         }
     }
     // What would be told twice is told by the next comparison with the venue.
-    world.run_for(Duration::from_secs(130));
+    world.run_for(Duration::from_secs(130)).await;
     let mut fills = 0;
     for id in [&partly, &wholly, &foreign, &untouched].into_iter().chain(&desired) {
         fills += world.judge(id)?;
     }
     ensure(fills == 3, || format!("{fills} fills told"))?;
-    world.settled()?;
+    world.settled().await?;
     Ok((fills, back))
 }

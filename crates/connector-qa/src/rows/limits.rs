@@ -151,7 +151,8 @@ pub async fn fast_refresh(kit: Kit) -> Judgement {
     bench.balances_agree(&desk.connector).await?;
     let orders = ledger_orders(&bench);
     ensure(orders.len() == cycles.ids.len(), || {
-        format!("{} orders placed, {} at the venue", cycles.ids.len(), orders.len())
+        let why = refusal(&desk);
+        format!("{} orders placed, {} at the venue: {why}", cycles.ids.len(), orders.len())
     })?;
     let fills = cycles.ids.iter().map(|id| compare(&bench, &desk, id, orders.get(id.as_str())));
     let fills: usize = fills.sum::<Result<usize, Failure>>()?;
@@ -245,6 +246,15 @@ fn saturation<'o>(
     Ok((windows, Detail::Table { title: "The venue's windows".to_owned(), head, rows: rows.collect() }))
 }
 
+/// Why the first order that failed did.
+fn refusal(desk: &Desk) -> String {
+    let failed = desk.seen.iter().find_map(|event| match event {
+        Event::OrderFailed(failed) => Some(failed.error.to_string()),
+        _ => None,
+    });
+    failed.unwrap_or_else(|| "none failed".to_owned())
+}
+
 fn created(seen: &[Event]) -> BTreeSet<ClientOrderId> {
     let created = seen.iter().filter_map(|event| match event {
         Event::OrderCreated(created) => Some(created.order.client_order_id.clone()),
@@ -298,7 +308,8 @@ pub async fn rate_limit(kit: Kit) -> Judgement {
     while created(&desk.seen).len() < ids.len() {
         desk.listen(GLANCE).await?;
         ensure(Instant::now() < last, || {
-            format!("{} of {count} orders were created in the end", created(&desk.seen).len())
+            let why = refusal(&desk);
+            format!("{} of {count} orders were created in the end: {why}", created(&desk.seen).len())
         })?;
     }
     let waited = start.elapsed();

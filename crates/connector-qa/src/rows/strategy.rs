@@ -15,6 +15,8 @@ use crate::checklist::Kit;
 use crate::report::Detail;
 use crate::strategies::{Hanging, MarketMaker, MarketMaking, Summary, Taking};
 
+/// How often the market maker looks at its orders.
+const REFRESH: Duration = Duration::from_millis(40);
 /// How often the venue is looked at.
 const GLANCE: Duration = Duration::from_millis(3);
 
@@ -26,7 +28,7 @@ fn making(ground: &Ground, levels: u32) -> MarketMaking {
         amount: ground.amount(ground.middle, 4),
         spread: Decimal::new(2, 4),
         gap: Decimal::new(1, 4),
-        refresh: Duration::from_millis(40),
+        refresh: REFRESH,
         tolerance: Decimal::new(4, 5),
         hanging: None,
         skew: None,
@@ -202,6 +204,21 @@ fn quotes(bench: &Bench, hung: &[Order]) -> Option<(Order, Order)> {
     Some((fresh(Side::Buy)?, fresh(Side::Sell)?))
 }
 
+/// The quotes once several renewals have left them as they are: one being renewed just now would not be left hanging.
+async fn steady(bench: &Bench, hung: &[Order]) -> Result<(Order, Order), Failure> {
+    let end = Instant::now() + PATIENCE;
+    let mut before = venue_has("quotes on both sides", || quotes(bench, hung)).await?;
+    loop {
+        tokio::time::sleep(REFRESH * 5).await;
+        let now = venue_has("quotes on both sides", || quotes(bench, hung)).await?;
+        if (now.0.id, now.1.id) == (before.0.id, before.1.id) {
+            return Ok(now);
+        }
+        ensure(Instant::now() < end, || "the quotes do not come to rest".to_owned())?;
+        before = now;
+    }
+}
+
 /// Has the house sell in the middle of the spread, and waits until the quotes were renewed on both sides.
 async fn nudge(bench: &Bench, ground: &Ground, hung: &[Order]) -> Result<(), Failure> {
     let (bid, ask) = venue_has("quotes on both sides", || quotes(bench, hung)).await?;
@@ -230,7 +247,7 @@ pub async fn hanging_order(kit: Kit) -> Judgement {
     let mut hung: Vec<Order> = Vec::new();
     for _ in 0..2 {
         // A bid is filled: its ask is left hanging while both are renewed, and renewed again as the middle moves.
-        let (bid, ask) = venue_has("quotes on both sides", || quotes(&bench, &hung)).await?;
+        let (bid, ask) = steady(&bench, &hung).await?;
         fill_at(&bench, &ground, &bid)?;
         hung.push(ask);
         for _ in 0..NUDGES {
