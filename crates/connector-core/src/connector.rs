@@ -48,6 +48,8 @@ pub struct Builder<D> {
     journal: Option<SharedJournal>,
     account: Option<SmolStr>,
     durability: Durability,
+    #[cfg(feature = "metrics")]
+    metrics: Option<crate::metrics::Metrics>,
 }
 
 impl<D: Dialect> Builder<D> {
@@ -137,6 +139,14 @@ impl<D: Dialect> Builder<D> {
         self
     }
 
+    /// Counts what this connector does. Keep a clone: it answers also after the connector has ended, and may go on to the
+    /// next one. The label `account` is that of [`account`](Self::account).
+    #[cfg(feature = "metrics")]
+    pub fn metrics(mut self, metrics: crate::metrics::Metrics) -> Self {
+        self.metrics = Some(metrics);
+        self
+    }
+
     /// The engine alone, for drivers other than the network: an in-memory venue, a replay. With a journal it begins a run;
     /// whoever drives it hands on what [`Trading::record`] yields.
     ///
@@ -172,11 +182,19 @@ impl<D: Dialect> Builder<D> {
             let (run, reader) = opened.and_then(|opened| opened).map_err(|error| error.at(D::SPEC.name))?;
             (config.journal, history) = (Some(run), Some(reader));
         }
+        #[cfg(feature = "metrics")]
+        let metrics = self.metrics.clone().map(|metrics| (metrics, config.meter.clone()));
         let rest_url = config.urls.rest.clone();
         let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
         let driver = Driver::start(make, &rest_url, self.event_capacity, journal.map(|(journal, _)| journal))
             .map_err(|error| error.at(D::SPEC.name))?;
-        let connector = Connector { inner: Arc::new(Inner { driver, history }) };
+        let inner = Inner {
+            driver,
+            history,
+            #[cfg(feature = "metrics")]
+            metrics,
+        };
+        let connector = Connector { inner: Arc::new(inner) };
         match tokio::time::timeout(self.connect_timeout, connector.ready()).await {
             Ok(result) => result.map(|()| connector),
             Err(_) => {
@@ -198,9 +216,25 @@ impl<D: Dialect> Builder<D> {
     /// The journal, and whose records it shall keep.
     fn scoped_journal(&self) -> Result<Option<(SharedJournal, Scope)>, Error> {
         let Some(journal) = self.journal.clone() else { return Ok(None) };
-        let domain = SmolStr::new_static(self.known_domain()?.name);
-        let account = self.account.clone().unwrap_or(domain);
+        let account = self.account_on(self.known_domain()?);
         Ok(Some((journal, Scope { connector: SmolStr::new_static(D::SPEC.name), account })))
+    }
+
+    fn account_on(&self, domain: &Domain) -> SmolStr {
+        self.account.clone().unwrap_or_else(|| SmolStr::new_static(domain.name))
+    }
+
+    #[cfg(feature = "metrics")]
+    fn meter(&self, domain: &Domain) -> crate::engine::Meter {
+        self.metrics.as_ref().map_or_else(Default::default, |metrics| {
+            crate::engine::Meter::new(metrics.of(D::SPEC.name, &self.account_on(domain)))
+        })
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
+    fn meter(&self, _: &Domain) -> crate::engine::Meter {
+        crate::engine::Meter::default()
     }
 
     fn config(&self) -> Result<Config, Error> {
@@ -224,6 +258,7 @@ impl<D: Dialect> Builder<D> {
             book_depth: self.book_depth,
             request_timeout: self.request_timeout,
             journal: None,
+            meter: self.meter(domain),
         })
     }
 }
@@ -261,11 +296,24 @@ pub struct Connector {
 struct Inner {
     driver: Arc<Driver>,
     history: Option<Arc<dyn History>>,
+    #[cfg(feature = "metrics")]
+    metrics: Option<(crate::metrics::Metrics, crate::engine::Meter)>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
         self.driver.stop();
+        #[cfg(feature = "metrics")]
+        if let Some((_, meter)) = &self.metrics {
+            let spec = self.driver.read(|engine| engine.spec());
+            meter.ended(spec.links.iter().map(|link| link.name));
+        }
     }
 }
 
@@ -294,6 +342,8 @@ impl Connector {
             journal: None,
             account: None,
             durability: Durability::default(),
+            #[cfg(feature = "metrics")]
+            metrics: None,
         }
     }
 
@@ -529,7 +579,9 @@ impl Connector {
         let stored = self.driver().wait_for(|engine| (engine.unrecorded() == 0).then_some(()));
         // What is not stored by then the writer's thread goes on storing while the process lives.
         let _ = tokio::time::timeout_at(deadline, stored).await;
-        self.driver().stop();
+        self.inner.stop();
+        #[cfg(feature = "metrics")]
+        self.flush(deadline).await;
         self.driver().read(|engine| Stopped {
             cancelled: cancelled
                 .into_iter()
@@ -541,6 +593,27 @@ impl Connector {
         })
     }
 }
+
+#[cfg(feature = "metrics")]
+impl Connector {
+    /// Exports what was filled since the last export. What the sink refuses, or has not taken in time, stays with the
+    /// [`Metrics`](crate::metrics::Metrics).
+    async fn flush(&self, deadline: tokio::time::Instant) {
+        let Some((metrics, _)) = self.inner.metrics.clone() else { return };
+        let deadline = deadline.max(tokio::time::Instant::now() + LAST_EXPORT);
+        let export = tokio::task::spawn_blocking(move || metrics.export());
+        match tokio::time::timeout_at(deadline, export).await {
+            Ok(Ok(Ok(_))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, "the last volume was not exported"),
+            Ok(Err(error)) => tracing::warn!(%error, "the last volume was not exported"),
+            Err(_) => tracing::warn!("the last volume was not exported in time"),
+        }
+    }
+}
+
+/// What the last export is given at least, also if the orders have used up the patience.
+#[cfg(feature = "metrics")]
+const LAST_EXPORT: Duration = Duration::from_secs(2);
 
 /// What becomes of own open orders when a connector is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,8 @@ pub mod json;
 #[cfg(feature = "keystore")]
 pub mod keystore;
 pub mod message;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod net;
 pub mod number;
 pub mod order;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use smol_str::SmolStr;
+use tracing::Span;
 
 use super::market::GRACE;
 use super::requests::Job;
@@ -47,6 +48,10 @@ pub(super) struct Link {
     attempts: u32,
     /// Why the last connection ended.
     ended: Option<SmolStr>,
+    /// Counts the connections of this link.
+    generation: u64,
+    /// Lives as long as the connection.
+    span: Span,
 }
 
 impl Link {
@@ -116,6 +121,8 @@ impl<D: Dialect> Engine<D> {
                 opened: Mono(0),
                 attempts: 0,
                 ended: None,
+                generation: 0,
+                span: Span::none(),
             };
             match spec.role {
                 LinkRole::User => {
@@ -157,6 +164,14 @@ impl<D: Dialect> Engine<D> {
         self.next_link += 1;
         link.id = Some(id);
         link.deadline = None;
+        link.generation += 1;
+        link.span = tracing::info_span!(
+            parent: None,
+            "link",
+            venue = D::SPEC.name,
+            link = link.spec.name,
+            generation = link.generation
+        );
         let url = link.url.clone();
         self.set_stage(now, index, Stage::Connecting, None);
         self.actions.push_back(Action::Connect { link: id, url, timeout: OPEN_TIMEOUT });
@@ -168,10 +183,20 @@ impl<D: Dialect> Engine<D> {
         link.stage = stage;
         let after = link.state();
         if before != after {
-            tracing::info!(venue = D::SPEC.name, link = link.spec.name, state = ?after, reason, "link changed");
+            let name = link.spec.name;
+            link.span.in_scope(|| {
+                tracing::info!(venue = D::SPEC.name, link = name, state = ?after, reason, "link changed");
+            });
+            if after == LinkState::Down {
+                link.span = Span::none();
+            }
+            let links = &self.links;
+            self.config
+                .meter
+                .link(name, || links.iter().filter(|link| link.spec.name == name).map(Link::state).collect());
             let event = Event::LinkChanged {
                 time: now.utc,
-                link: SmolStr::new_static(link.spec.name),
+                link: SmolStr::new_static(name),
                 channel: None,
                 pair: None,
                 state: after,
@@ -319,14 +344,23 @@ impl<D: Dialect> Engine<D> {
         link.heard = now.mono;
         let role = link.spec.role;
         let (cold, result) = self.decode_frame(now, role, bytes);
-        for message in cold {
-            self.on_message(now, index, message);
+        if !cold.is_empty() {
+            // Prices, the many, do not come this way: entering a span costs.
+            let _inside = self.link_span(index).entered();
+            for message in cold {
+                self.on_message(now, index, message);
+            }
         }
         if let Err(error) = result {
             let key = format!("frame:{}:{}", error.what, error.why);
             let problem = Error::new(Cause::Malformed, Effect::Unknown, error.what, error.why);
+            let _inside = self.link_span(index).entered();
             self.report(now, &key, problem);
         }
+    }
+
+    fn link_span(&self, index: usize) -> Span {
+        self.links.get(index).map_or_else(Span::none, |link| link.span.clone())
     }
 
     fn on_message(&mut self, now: Now, index: usize, message: Message) {
@@ -508,6 +542,8 @@ impl<D: Dialect> Engine<D> {
                 self.actions.push_back(Action::Close { link: link_id });
             }
             link.stage = Stage::Down;
+            link.span = Span::none();
+            self.config.meter.link(link.spec.name, Vec::new);
         }
     }
 }

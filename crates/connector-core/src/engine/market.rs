@@ -250,6 +250,8 @@ impl<D: Dialect> Engine<D> {
         for (_, pair) in silent.into_iter().take(PROBES) {
             self.request(now, Job::Probe(pair));
         }
+        // Also where nothing is sent, so that the gauges fall when windows end.
+        self.measure_limits(now);
         self.set_timer(now.mono.after(QUIET / 2), Timer::WatchFeeds);
     }
 

@@ -8,6 +8,7 @@ mod account;
 mod amending;
 mod links;
 mod market;
+mod meter;
 mod recorder;
 mod requests;
 mod reservations;
@@ -35,6 +36,7 @@ use crate::wire::{Action, Input, Machine};
 
 pub use account::Balance;
 pub use market::{BookView, FeedState};
+pub use meter::Meter;
 pub use recorder::JournalConfig;
 pub use requests::classify;
 
@@ -66,6 +68,8 @@ pub struct Config {
     pub request_timeout: Duration,
     /// The recorder; `None` records nothing.
     pub journal: Option<JournalConfig>,
+    /// Where to count; nowhere by default.
+    pub meter: Meter,
 }
 
 /// The addresses of one domain.
@@ -659,7 +663,9 @@ impl<D: Dialect> Trading for Engine<D> {
     }
 
     fn limits(&mut self, now: Now) -> Vec<PoolUsage> {
-        self.throttler.usage(now)
+        let usage = self.throttler.usage(now);
+        self.config.meter.limits(|| usage.clone());
+        usage
     }
 
     fn follow(&mut self, now: Now, pair: &Pair) -> Result<(), Error> {
@@ -689,7 +695,10 @@ impl<D: Dialect> Trading for Engine<D> {
     }
 
     fn event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        // Here, before any reader can lag behind.
+        self.config.meter.event(&event);
+        Some(event)
     }
 
     fn record(&mut self) -> Option<Entry> {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use smol_str::SmolStr;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::{Engine, Phase, Timer};
 use crate::dialect::{
@@ -76,6 +78,8 @@ struct Waiting {
     attempt: u32,
     draft: Option<(&'static Row, Draft)>,
     charges: Charges,
+    /// From being asked for to its end.
+    span: Span,
 }
 
 /// Sent, not answered.
@@ -85,6 +89,7 @@ struct Flying {
     row: &'static Row,
     sent: Now,
     charges: Charges,
+    span: Span,
 }
 
 /// Requests on their way.
@@ -188,11 +193,18 @@ impl<D: Dialect> Engine<D> {
         let ticket = self.requests.next;
         self.requests.next += 1;
         let lane = job.lane();
+        let row = draft.as_ref().map(|(row, _)| row.name);
+        let span = row.map_or_else(Span::none, |row| request_span::<D>(row, ticket, lane));
         match self.throttler.enqueue(ticket, lane, charges, now.mono.after(patience(lane)), now) {
             Ok(()) => {
-                self.requests.waiting.insert(ticket, Waiting { job, attempt, draft, charges });
+                self.requests.waiting.insert(ticket, Waiting { job, attempt, draft, charges, span });
             }
-            Err(shed) => self.finish(now, now, &job, attempt, Err(shed.error(operation))),
+            Err(shed) => {
+                let error = shed.error(operation);
+                self.account_for(row, &span, None, Some(&error));
+                let _inside = span.entered();
+                self.finish(now, now, &job, attempt, Err(error));
+            }
         }
     }
 
@@ -206,9 +218,14 @@ impl<D: Dialect> Engine<D> {
                     }
                 }
                 Outcome::Shed(ticket, why) => {
-                    if let Some(Waiting { job, attempt, draft, .. }) = self.requests.waiting.remove(&ticket) {
-                        let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
-                        self.finish(now, now, &job, attempt, Err(why.error(operation)));
+                    if let Some(Waiting { job, attempt, draft, span, .. }) =
+                        self.requests.waiting.remove(&ticket)
+                    {
+                        let row = draft.as_ref().map(|(row, _)| row.name);
+                        let error = why.error(row.unwrap_or("connect"));
+                        self.account_for(row, &span, None, Some(&error));
+                        let _inside = span.entered();
+                        self.finish(now, now, &job, attempt, Err(error));
                     }
                 }
                 Outcome::NearLimit(usage) => self.emit(Event::LimitWarning {
@@ -222,7 +239,7 @@ impl<D: Dialect> Engine<D> {
     }
 
     fn send(&mut self, now: Now, ticket: u64, waiting: Waiting) {
-        let Waiting { job, attempt, draft, charges } = waiting;
+        let Waiting { job, attempt, draft, charges, span } = waiting;
         let Some((row, draft)) = draft else {
             self.throttler.release(&charges);
             self.requests.pending.remove(&job);
@@ -232,21 +249,51 @@ impl<D: Dialect> Engine<D> {
                 _ => {}
             };
         };
-        match self.seal(row, draft, now) {
+        let sealed = span.in_scope(|| self.seal(row, draft, now));
+        match sealed {
             Ok(request) => {
                 if let Job::Place(id) = &job {
                     self.tracker.sent(now, id);
                 }
-                tracing::debug!(venue = D::SPEC.name, row = row.name, ticket, "request");
+                tracing::debug!(parent: &span, venue = D::SPEC.name, row = row.name, ticket, "request");
                 let timeout = self.config.request_timeout;
-                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now, charges });
+                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now, charges, span });
                 self.actions.push_back(Action::Http { id: RequestId(ticket), request, timeout });
             }
             Err(error) => {
                 self.throttler.release(&charges);
+                self.account_for(Some(row.name), &span, None, Some(&error));
+                let _inside = span.entered();
                 self.finish(now, now, &job, attempt, Err(error));
             }
         }
+    }
+
+    /// Tells how a request ended: in its span and in the metrics. `latency` if it was answered.
+    fn account_for(
+        &mut self,
+        row: Option<&'static str>,
+        span: &Span,
+        latency: Option<Duration>,
+        failure: Option<&Error>,
+    ) {
+        let Some(row) = row else { return };
+        if !span.is_disabled() {
+            match failure {
+                Some(error) => span.record("outcome", tracing::field::display(error.cause)),
+                None => span.record("outcome", "ok"),
+            };
+            if let Some(latency) = latency {
+                span.record("latency_us", u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+            }
+        }
+        self.config.meter.request(row, failure.map(|error| error.cause), latency);
+    }
+
+    /// Notes the use of the limits, for those who watch.
+    pub(super) fn measure_limits(&mut self, now: Now) {
+        let throttler = &mut self.throttler;
+        self.config.meter.limits(|| throttler.usage(now));
     }
 
     /// Signs after the limits have let go, immediately before the write, so that the time stamp is fresh.
@@ -363,10 +410,16 @@ impl<D: Dialect> Engine<D> {
         id: RequestId,
         result: Result<HttpResponse, TransportError>,
     ) {
-        let Some(Flying { job, attempt, row, sent, charges }) = self.requests.flying.remove(&id.0) else {
+        let Some(Flying { job, attempt, row, sent, charges, span }) = self.requests.flying.remove(&id.0)
+        else {
             return;
         };
         self.throttler.release(&charges);
+        let _inside = span.enter();
+        let latency = result.is_ok().then(|| now.mono.since(sent.mono));
+        if let Ok(response) = &result {
+            span.record("status", response.status);
+        }
         let result = match result {
             Ok(response) => self.read_response(now, sent, &job, row, response),
             Err(error) => {
@@ -378,6 +431,8 @@ impl<D: Dialect> Engine<D> {
                 Err(Error::new(cause, effect, row.name, error.to_string()))
             }
         };
+        self.account_for(Some(row.name), &span, latency, result.as_ref().err());
+        self.measure_limits(now);
         if let (Job::ServerTime, Ok(messages)) = (&job, &result) {
             for message in messages {
                 if let Message::ServerTime { time } = message {
@@ -560,6 +615,21 @@ impl<D: Dialect> Engine<D> {
         }
         self.recovered(now, job);
     }
+}
+
+/// The span of a request. A root of its own: what one answer sets off lives longer than the request that was answered.
+fn request_span<D: Dialect>(row: &'static str, ticket: u64, lane: Lane) -> Span {
+    tracing::debug_span!(
+        parent: None,
+        "request",
+        venue = D::SPEC.name,
+        row,
+        ticket,
+        ?lane,
+        outcome = Empty,
+        status = Empty,
+        latency_us = Empty
+    )
 }
 
 fn write<Q>(endpoint: &'static Endpoint<Q>, query: &Q) -> (&'static Row, Draft) {
