@@ -12,6 +12,7 @@ use connector_core::engine::{Trading, Urls};
 use connector_core::event::{Event, OrderFilled};
 use connector_core::journal::SqliteJournal;
 use connector_core::message::Level;
+use connector_core::metrics::Metrics;
 use connector_core::order::{NewOrder, Side};
 use connector_core::time::Now;
 use connector_core::{Asset, ClientOrderId, Credentials, Decimal, Error, Pair};
@@ -100,6 +101,8 @@ pub struct Plan {
     pub request_timeout: Duration,
     /// The file that records orders and fills, if any does.
     pub journal: Option<PathBuf>,
+    /// Where it counts, if anywhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl Plan {
@@ -110,6 +113,10 @@ impl Plan {
             .order_id_prefix(self.prefix)
             .request_timeout(self.request_timeout)
             .connect_timeout(PATIENCE);
+        let builder = match self.metrics {
+            Some(metrics) => builder.metrics(metrics),
+            None => builder,
+        };
         Ok(match self.journal {
             Some(path) => builder.journal(SqliteJournal::open(path)?),
             None => builder,
@@ -343,6 +350,7 @@ impl Bench {
             prefix: String::new(),
             request_timeout: PATIENCE,
             journal: None,
+            metrics: None,
         }
     }
 

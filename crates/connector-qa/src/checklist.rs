@@ -143,6 +143,7 @@ pub const CHECKS: &[Check] = checks! {
     "SQ-26" "fills" None => rows::orders::fills;
     "SQ-27" "history" None => rows::history::persisted;
     "SQ-28" "fees" None => rows::orders::fees;
+    "SQ-29" "metrics" None => rows::metrics::volume;
     "XQ-01" "IOC, FOK" None => rows::orders::immediate;
     "XQ-02" "post-only" None => rows::orders::post_only;
     "XQ-07" "unknown outcome" None => rows::faults::unknown_outcome;

@@ -6,6 +6,7 @@ pub mod faults;
 pub mod history;
 pub mod limits;
 pub mod market;
+pub mod metrics;
 pub mod orders;
 pub mod several;
 pub mod strategy;
