@@ -35,8 +35,10 @@ impl Seen {
     }
 }
 
-fn index(id: &Id) -> usize {
-    usize::try_from(id.into_u64()).unwrap() - 1
+impl All {
+    fn span(&mut self, id: &Id) -> Option<&mut (&'static str, Fields, u32)> {
+        self.0.get_mut(usize::try_from(id.into_u64()).ok()?.checked_sub(1)?)
+    }
 }
 
 struct Into<'f>(&'f mut Fields);
@@ -63,7 +65,9 @@ impl Subscriber for Seen {
 
     fn record(&self, id: &Id, values: &Record<'_>) {
         let mut seen = self.lock();
-        values.record(&mut Into(&mut seen.0[index(id)].1));
+        if let Some((_, fields, _)) = seen.span(id) {
+            values.record(&mut Into(fields));
+        }
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -79,12 +83,15 @@ impl Subscriber for Seen {
     fn exit(&self, _: &Id) {}
 
     fn clone_span(&self, id: &Id) -> Id {
-        self.lock().0[index(id)].2 += 1;
+        if let Some((.., handles)) = self.lock().span(id) {
+            *handles += 1;
+        }
         id.clone()
     }
 
     fn try_close(&self, id: Id) -> bool {
-        let handles = &mut self.lock().0[index(&id)].2;
+        let mut seen = self.lock();
+        let Some((.., handles)) = seen.span(&id) else { return false };
         *handles -= 1;
         *handles == 0
     }
