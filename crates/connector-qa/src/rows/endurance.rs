@@ -77,6 +77,7 @@ impl World {
             prefix: String::new(),
             request_timeout: Duration::from_secs(10),
             journal: None,
+            metrics: None,
         };
         let engine = kit.opener.engine(plan, memory.now())?;
         let id = memory.add(AnyEngine(engine));
