@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use connector_core::dialect::{Dialect, Pool, Spec};
 use connector_core::engine::{Trading, Urls};
 use connector_core::event::{Event, OrderFilled};
-use connector_core::journal::SqliteJournal;
+use connector_core::journal::{Durability, MemoryJournal, SqliteJournal};
 use connector_core::message::Level;
 use connector_core::metrics::Metrics;
 use connector_core::order::{NewOrder, Side};
@@ -138,6 +138,12 @@ pub trait Open {
         server: &'s Server,
         plan: Plan,
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>>;
+
+    /// Makes an engine without a driver, at rest, with a journal that has each order's intent before it is sent.
+    ///
+    /// # Errors
+    /// The plan cannot work.
+    fn recorded(&self, plan: Plan, journal: MemoryJournal, now: Now) -> Result<Box<dyn Trading>, Error>;
 }
 
 /// [`Open`] for a dialect.
@@ -155,6 +161,11 @@ impl<D: Dialect> Open for Opener<D> {
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>> {
         let builder = plan.builder(self.0);
         Box::pin(async move { builder?.urls(urls(server)).connect().await })
+    }
+
+    fn recorded(&self, plan: Plan, journal: MemoryJournal, now: Now) -> Result<Box<dyn Trading>, Error> {
+        let builder = plan.builder(self.0)?.journal(journal).durability(Durability::Intent);
+        Ok(Box::new(builder.engine(now)?))
     }
 }
 
@@ -265,39 +276,8 @@ impl Bench {
             change(setup);
         })
         .await?;
-        for ground in &bench.grounds {
-            bench.endow(ground)?;
-            bench.quote(ground)?;
-        }
+        bench.server.with(|venue, now| furnish(venue, now, &bench.grounds))?;
         Ok(bench)
-    }
-
-    /// Gives both house accounts more of a market's assets than any row trades.
-    fn endow(&self, ground: &Ground) -> Result<(), Failure> {
-        let base = ground.amount(ground.middle, 1_000_000);
-        let assets = [(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)];
-        for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
-            for (asset, amount) in &assets {
-                let given =
-                    self.server.with(|venue, _| venue.exchange_mut().transfer(account, asset, *amount));
-                given.map_err(|reject| {
-                    Failure(format!("the house cannot be given {amount} {asset}: {reject}"))
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Has the house quote a market on both sides of its middle.
-    fn quote(&self, ground: &Ground) -> Result<(), Failure> {
-        for level in 1..=LEVELS {
-            for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
-                let price = ground.on_tick(ground.middle * Decimal::new(10_000 + sign * level * 5, 4));
-                let submit = Submit::limit(&ground.symbol, side, price, ground.amount(price, 20));
-                self.house(AccountId::HOUSE_MAKER, &submit)?;
-            }
-        }
-        Ok(())
     }
 
     /// Places an order of the house.
@@ -498,6 +478,36 @@ impl Bench {
             rows: rows.collect(),
         }
     }
+}
+
+/// Gives both house accounts more of these markets' assets than any row trades, and has them quote on both sides of the middle.
+///
+/// # Errors
+/// The venue refused a gift or a quote.
+pub fn furnish(venue: &mut Venue, now: Now, grounds: &[Ground]) -> Result<(), Failure> {
+    let exchange = venue.exchange_mut();
+    for ground in grounds {
+        let base = ground.amount(ground.middle, 1_000_000);
+        let assets = [(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)];
+        for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
+            for (asset, amount) in &assets {
+                exchange.transfer(account, asset, *amount).map_err(|reject| {
+                    Failure(format!("the house cannot be given {amount} {asset}: {reject}"))
+                })?;
+            }
+        }
+        for level in 1..=LEVELS {
+            for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
+                let price = ground.on_tick(ground.middle * Decimal::new(10_000 + sign * level * 5, 4));
+                let submit = Submit::limit(&ground.symbol, side, price, ground.amount(price, 20));
+                exchange.place(AccountId::HOUSE_MAKER, &submit).map_err(|reject| {
+                    Failure(format!("the house's order {submit:?} was refused: {reject}"))
+                })?;
+            }
+        }
+    }
+    venue.advance(now);
+    Ok(())
 }
 
 /// The credentials of a key, where its secret is a shared one.

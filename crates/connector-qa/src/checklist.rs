@@ -146,8 +146,19 @@ pub const CHECKS: &[Check] = checks! {
     "SQ-29" "metrics" None => rows::metrics::volume;
     "XQ-01" "IOC, FOK" None => rows::orders::immediate;
     "XQ-02" "post-only" None => rows::orders::post_only;
+    "XQ-03" "expiry" None => rows::robustness::expiry;
+    "XQ-04" "amend" None => rows::amend::amend;
+    "XQ-05" "batch" None => rows::robustness::batch;
+    "XQ-06" "cancel races" None => rows::robustness::cancel_races;
     "XQ-07" "unknown outcome" None => rows::faults::unknown_outcome;
+    "XQ-08" "restart" None => rows::restart::killed;
+    "XQ-09" "graceful stop" None => rows::restart::stopped;
     "XQ-10" "duplicates and disorder" None => rows::faults::disorder;
+    "XQ-11" "stalled stream" None => rows::robustness::stalled;
+    "XQ-12" "schema drift" None => rows::robustness::drift;
+    "XQ-13" "clock skew" None => rows::robustness::clock;
+    "XQ-14" "venue maintenance" None => rows::robustness::maintenance;
+    "XQ-15" "tick/step change, new listing, delisting" None => rows::robustness::listings;
 };
 
 /// The rows for a connector, all or those named.

@@ -7,6 +7,7 @@ pub mod checklist;
 pub mod command_line;
 pub mod decode;
 pub mod input;
+pub mod lab;
 pub mod record;
 pub mod replay;
 pub mod report;

@@ -43,7 +43,7 @@ pub enum Point {
 #[non_exhaustive]
 pub enum Fault {
     /// No connection can be made: the request is certainly not sent. Real sockets cannot refuse one request, so the loopback
-    /// server resets the connection before it is carried out.
+    /// server resets the connection before it is carried out. If `match` names a `link`, its connections are refused instead.
     #[serde(rename = "net.refuse")]
     Refuse {},
     /// The request is carried out, its answer never arrives.
@@ -112,6 +112,12 @@ pub enum Fault {
     /// One byte of a frame is replaced, so that text stays text but JSON mostly is no JSON any more.
     #[serde(rename = "ws.corrupt")]
     Corrupt {},
+    /// Answers and frames carry members that no client has heard of.
+    #[serde(rename = "schema.members")]
+    NewMembers {},
+    /// In answers and frames one word of an enumeration, drawn by the seed, is one that no client has heard of.
+    #[serde(rename = "schema.word")]
+    NewWord {},
     /// The answer is replaced.
     #[serde(rename = "http.status")]
     Status {

@@ -7,6 +7,7 @@
 
 pub mod control;
 mod deeds;
+mod drift;
 pub mod exchange;
 pub mod face;
 pub mod faults;

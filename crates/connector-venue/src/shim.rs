@@ -11,6 +11,7 @@ use connector_core::time::Mono;
 use connector_core::wire::{HttpRequest, HttpResponse};
 use smol_str::SmolStr;
 
+use crate::drift::{with_members, with_word};
 use crate::face::{OutFrame, Payload, Session, SessionId};
 use crate::faults::{Fault, FaultRule, Matcher, Point};
 use crate::fields::Fields;
@@ -34,6 +35,10 @@ pub struct Verdict {
     pub truncate: Option<Option<usize>>,
     /// Another waiting time on refusals for limits (`None`: none at all).
     pub retry_after: Option<Option<String>>,
+    /// The answer has members that no client has heard of.
+    pub members: bool,
+    /// The answer has a word that no client has heard of, chosen by this seed.
+    pub word: Option<u64>,
     /// How long the answer takes on top.
     pub after: Duration,
     /// How it ends.
@@ -139,7 +144,7 @@ impl Shim {
         for armed in self.armed.values_mut() {
             let fits = armed.rule.takes_requests() && armed.rule.matcher.fits_request(request, row, fields);
             if fits && armed.strikes(now) {
-                bend(&armed.rule, &mut verdict);
+                bend(&armed.rule, &mut armed.random, &mut verdict);
             }
         }
         verdict
@@ -160,6 +165,17 @@ impl Shim {
             }
         }
         frames
+    }
+
+    /// Whether a connection of this link is refused.
+    pub fn refuses(&mut self, now: Mono, link: &str) -> bool {
+        let mut refused = false;
+        for armed in self.armed.values_mut() {
+            let fits =
+                armed.rule.fault == (Fault::Refuse {}) && armed.rule.matcher.link.as_deref() == Some(link);
+            refused |= fits && armed.strikes(now);
+        }
+        refused
     }
 
     /// Deeds whose time has come; each is returned once.
@@ -237,6 +253,9 @@ impl Armed {
             Fault::Duplicate {} => vec![(delay, frame.clone()), (delay, frame)],
             Fault::FrameDelay { ms } => vec![(delay.saturating_add(Duration::from_millis(ms)), frame)],
             Fault::Corrupt {} => vec![(delay, corrupt(frame, &mut self.random))],
+            Fault::NewMembers {} | Fault::NewWord {} => {
+                vec![(delay, drifted(frame, &self.rule.fault, &mut self.random))]
+            }
             Fault::Reorder { window, hold_ms } => {
                 let until = now.after(Duration::from_millis(hold_ms));
                 let held = self.held.entry(session.id).or_insert_with(|| Held { until, frames: Vec::new() });
@@ -277,8 +296,9 @@ impl FaultRule {
             | F::HtmlBody { .. }
             | F::Truncated { .. }
             | F::Empty200 { .. }
-            | F::Refuse {}
             | F::RetryAfter { .. } => true,
+            F::NewMembers {} | F::NewWord {} => self.matcher.link.is_none() && self.matcher.channel.is_none(),
+            F::Refuse {} => self.matcher.link.is_none(),
             F::Reset { .. } | F::HalfOpen {} => !self.matcher.names_stream() || self.matcher.names_request(),
             _ => self.is_deed() && self.matcher.names_request(),
         }
@@ -294,7 +314,7 @@ impl FaultRule {
                 | F::Reorder { .. }
                 | F::FrameDelay { .. }
                 | F::Corrupt {}
-        )
+        ) || matches!(self.fault, F::NewMembers {} | F::NewWord {}) && self.matcher.row.is_none()
     }
 
     const fn is_deed(&self) -> bool {
@@ -380,7 +400,7 @@ impl Matcher {
     }
 }
 
-fn bend(rule: &FaultRule, verdict: &mut Verdict) {
+fn bend(rule: &FaultRule, random: &mut Random, verdict: &mut Verdict) {
     let deed = || Deed { fault: rule.fault.clone(), matcher: rule.matcher.clone() };
     let place = |point: Point, response: HttpResponse, verdict: &mut Verdict| match point {
         Point::BeforeApply => verdict.instead = Some(response),
@@ -421,6 +441,9 @@ fn bend(rule: &FaultRule, verdict: &mut Verdict) {
             place(*point, HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() }, verdict);
         }
         Fault::Truncated { keep } => verdict.truncate = Some(*keep),
+        Fault::NewMembers {} => verdict.members = true,
+        // Drawn here, so that the choice belongs to the rule.
+        Fault::NewWord {} => verdict.word = u64::try_from(random.between(1, i64::MAX)).ok(),
         Fault::RetryAfter { value } => verdict.retry_after = Some(value.clone()),
         _ => verdict.deeds.push(deed()),
     }
@@ -437,11 +460,29 @@ impl Verdict {
             response.headers.retain(|(name, _)| name != "retry-after");
             response.headers.extend(value.iter().map(|value| ("retry-after".into(), value.clone())));
         }
+        if self.members || self.word.is_some() {
+            let mut text = String::from_utf8_lossy(&response.body).into_owned();
+            if self.members {
+                text = with_members(&text);
+            }
+            if let Some(seed) = self.word {
+                text = with_word(&text, &mut Random::new(seed, 0));
+            }
+            response.body = text.into_bytes();
+        }
         if let Some(keep) = self.truncate {
             response.body.truncate(keep.unwrap_or(response.body.len() / 2));
         }
         response
     }
+}
+
+fn drifted(mut frame: OutFrame, fault: &Fault, random: &mut Random) -> OutFrame {
+    if let Payload::Text(text) = &frame.payload {
+        let text = if *fault == (Fault::NewWord {}) { with_word(text, random) } else { with_members(text) };
+        frame.payload = Payload::Text(text);
+    }
+    frame
 }
 
 fn corrupt(mut frame: OutFrame, random: &mut Random) -> OutFrame {

@@ -336,6 +336,9 @@ impl Venue {
             }));
         }
         let mut session = self.face.accept(path, query, peer, &mut self.exchange)?;
+        if self.shim.refuses(self.now.mono, session.link.name) {
+            return Err(Box::new(HttpResponse { status: 503, headers: Vec::new(), body: Vec::new() }));
+        }
         let address = ScopeKey::Address(peer.address);
         charge(&mut self.exchange, session.link.connect_cost, |_| None, address)
             .and_then(|()| self.not_banned(address))

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::requests::Job;
 use super::{Engine, Phase, RULES_GAP, Scratch, Timer, unknown_pair};
 use crate::book::{Book, BookSync, Gap, Step};
-use crate::dialect::{BookRule, DecodeError, Dialect, Frame, LinkRole};
+use crate::dialect::{BookRule, Channel, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::message::{BestPrice, BookMessage, Level, Market, Message, Sink, Trade, TradingRule};
@@ -54,7 +54,13 @@ pub(super) struct Feed {
     subscribed: bool,
     best: Option<BestPrice>,
     last_price: Option<Decimal>,
-    pub(super) heard: Mono,
+    /// When its book was last spoken of by the stream, or proven by request.
+    heard: Mono,
+    /// When a best price, and a trade, last came, or was proven not to be missing.
+    best_heard: Mono,
+    trade_heard: Mono,
+    /// What the venue answered when last asked for the last price, and whether no trade has come since.
+    price_asked: Option<Decimal>,
 }
 
 impl Feed {
@@ -66,6 +72,9 @@ impl Feed {
             best: None,
             last_price: None,
             heard: Mono(0),
+            best_heard: Mono(0),
+            trade_heard: Mono(0),
+            price_asked: None,
         }
     }
 
@@ -98,6 +107,14 @@ impl Feed {
         self.book()?.best_ask().map(|level| level.price)
     }
 
+    /// Whether the best prices told are not the book's, though neither has changed for long.
+    fn lacks_best_price(&self, now: Now) -> bool {
+        let Some(best) = self.best.as_ref().filter(|_| now.mono.since(self.best_heard) >= QUIET) else {
+            return false;
+        };
+        self.is_live() && (best.bid, best.ask) != (self.best_bid(), self.best_ask())
+    }
+
     pub(super) const fn best_price(&self) -> Option<&BestPrice> {
         self.best.as_ref()
     }
@@ -119,9 +136,7 @@ struct Intake<'a> {
 
 impl Intake<'_> {
     fn feed(&mut self, market: &Market) -> Option<&mut Feed> {
-        let feed = self.feeds.get_mut(market.pair()?)?;
-        feed.heard = self.now.mono;
-        Some(feed)
+        self.feeds.get_mut(market.pair()?)
     }
 
     fn after(&mut self, pair: &Pair, was_live: bool, step: Step) {
@@ -155,7 +170,9 @@ const fn reason(step: Step) -> &'static str {
 
 impl Sink for Intake<'_> {
     fn book(&mut self, message: BookMessage<'_>) {
+        let now = self.now.mono;
         let Some(feed) = self.feed(message.market) else { return };
+        feed.heard = now;
         let was_live = feed.is_live();
         let step = feed.sync.apply(&message);
         // The steady state: nothing changes but the levels.
@@ -168,17 +185,19 @@ impl Sink for Intake<'_> {
     }
 
     fn best_price(&mut self, message: BestPrice) {
-        let time = self.now.utc;
+        let Now { utc: time, mono } = self.now;
         if let Some(feed) = self.feed(&message.market) {
             let pair = feed.pair.clone();
+            feed.best_heard = mono;
             feed.best = Some(message.clone());
             self.events.push_back(Event::BestPriceChanged { time, pair, best: message });
         }
     }
 
     fn trade(&mut self, message: Trade) {
-        let time = self.now.utc;
+        let Now { utc: time, mono } = self.now;
         if let Some(feed) = self.feed(&message.market) {
+            (feed.trade_heard, feed.price_asked) = (mono, None);
             feed.last_price = Some(message.price);
             let pair = feed.pair.clone();
             self.events.push_back(Event::Traded { time, pair, trade: message });
@@ -250,6 +269,27 @@ impl<D: Dialect> Engine<D> {
         for (_, pair) in silent.into_iter().take(PROBES) {
             self.request(now, Job::Probe(pair));
         }
+        if D::SPEC.channels.iter().any(|spec| spec.channel == Channel::Trades) {
+            let mut silent: Vec<(Mono, Pair)> = self
+                .feeds
+                .values()
+                .filter(|feed| feed.is_live() && now.mono.since(feed.trade_heard) >= QUIET)
+                .map(|feed| (feed.trade_heard, feed.pair.clone()))
+                .collect();
+            silent.sort_unstable();
+            for (_, pair) in silent.into_iter().take(PROBES) {
+                self.request(now, Job::ProbeTrades(pair));
+            }
+        }
+        let lacking: Vec<Pair> = self
+            .feeds
+            .values()
+            .filter(|feed| feed.lacks_best_price(now))
+            .map(|feed| feed.pair.clone())
+            .collect();
+        for pair in lacking {
+            self.drop_link_of(now, &pair, "the book moves, but its best prices are not told");
+        }
         // Also where nothing is sent, so that the gauges fall when windows end.
         self.measure_limits(now);
         self.set_timer(now.mono.after(QUIET / 2), Timer::WatchFeeds);
@@ -268,6 +308,33 @@ impl<D: Dialect> Engine<D> {
         if feed.sync.last_id().is_some_and(|known| known < id) {
             // What we miss may be on its way.
             self.set_timer(now.mono.after(GRACE), Timer::Missed(pair.clone(), id));
+        }
+    }
+
+    /// The venue's last price. If it is another than before, there was a trade in between.
+    pub(super) fn take_last_price(&mut self, now: Now, sent: Now, pair: &Pair, messages: &[Message]) {
+        let price = messages.iter().find_map(|message| match message {
+            Message::LastPrice { price, .. } => Some(*price),
+            _ => None,
+        });
+        let Some((feed, price)) = self.feeds.get_mut(pair).zip(price) else { return };
+        if feed.trade_heard >= sent.mono {
+            return;
+        }
+        let before = feed.price_asked.replace(price);
+        if before.is_some_and(|before| before != price) {
+            // The trade may be on its way.
+            feed.trade_heard = now.mono;
+            return self.set_timer(now.mono.after(GRACE), Timer::MissedTrade(pair.clone()));
+        }
+        feed.trade_heard = now.mono;
+    }
+
+    /// There was a trade after those heard until then; by now the stream must have brought it.
+    pub(super) fn check_missed_trade(&mut self, now: Now, pair: &Pair) {
+        // A trade that came has cleared what was asked.
+        if self.feeds.get(pair).is_some_and(|feed| feed.is_live() && feed.price_asked.is_some()) {
+            self.drop_link_of(now, pair, "there are trades that the stream does not tell");
         }
     }
 
@@ -375,7 +442,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn feed_subscribed(&mut self, now: Now, pair: &Pair) {
         if let Some(feed) = self.feeds.get_mut(pair) {
             feed.subscribed = true;
-            feed.heard = now.mono;
+            (feed.heard, feed.trade_heard, feed.price_asked) = (now.mono, now.mono, None);
             self.want_snapshot(now, pair);
         }
     }

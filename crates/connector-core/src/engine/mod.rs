@@ -264,6 +264,8 @@ enum Timer {
     Rules,
     /// The stream of a pair must have reached this update id.
     Missed(Pair, u64),
+    /// The stream of a pair must have told a trade.
+    MissedTrade(Pair),
     /// Compare the account with the venue.
     Audit,
     /// The private stream must have brought something since.
@@ -422,6 +424,7 @@ impl<D: Dialect> Engine<D> {
             Timer::Reconnect(index) => self.connect(now, index),
             Timer::WatchFeeds => self.watch_feeds(now),
             Timer::Missed(pair, id) => self.check_missed(now, &pair, id),
+            Timer::MissedTrade(pair) => self.check_missed_trade(now, &pair),
             Timer::Audit => self.audit(now),
             Timer::DoubtUserLink(asked) => self.check_user_link(now, asked),
             Timer::WatchBalances => self.watch_balances(now),

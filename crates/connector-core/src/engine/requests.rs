@@ -31,6 +31,8 @@ pub(super) enum Job {
     Book(Pair),
     /// A shallow book, to see whether a silent stream has missed anything.
     Probe(Pair),
+    /// The last price, to see whether a stream without trades has missed one.
+    ProbeTrades(Pair),
     Balances,
     Fees(Pair),
     Place(ClientOrderId),
@@ -57,6 +59,7 @@ impl Job {
             Self::ServerTime
             | Self::Rules
             | Self::Probe(_)
+            | Self::ProbeTrades(_)
             | Self::Balances
             | Self::Fees(_)
             | Self::OpenOrders(_) => Lane::Poll,
@@ -364,6 +367,7 @@ impl<D: Dialect> Engine<D> {
                 write(&rest.book, &BookQuery { symbol: symbol(pair)?, depth: self.config.book_depth })
             }
             Job::Probe(pair) => write(&rest.book, &BookQuery { symbol: symbol(pair)?, depth: PROBE_DEPTH }),
+            Job::ProbeTrades(pair) => write(&rest.last_price, &SymbolQuery { symbol: symbol(pair)? }),
             Job::Balances => write(&rest.balances, &()),
             Job::Fees(pair) => match &rest.fees {
                 Some(endpoint) => write(endpoint, &SymbolQuery { symbol: symbol(pair)? }),
@@ -559,7 +563,7 @@ impl<D: Dialect> Engine<D> {
             Job::Connect(index) => self.link_lost(now, *index, &error.to_string()),
             Job::Login(index) => self.login_failed(now, *index, error),
             // The next look at the feeds, or the next audit, asks again.
-            Job::Probe(_) => {}
+            Job::Probe(_) | Job::ProbeTrades(_) => {}
             _ => self.retry(now, job, attempt, error),
         }
     }
@@ -598,6 +602,7 @@ impl<D: Dialect> Engine<D> {
             Job::Rules => self.take_rules(now, messages),
             Job::Book(pair) => self.take_snapshot(now, pair, &messages),
             Job::Probe(pair) => self.take_probe(now, sent, pair, &messages),
+            Job::ProbeTrades(pair) => self.take_last_price(now, sent, pair, &messages),
             Job::Balances => self.take_balances(now, sent, &messages),
             Job::OpenOrders(pair) => self.take_open_orders(now, sent, pair.as_ref(), &messages),
             Job::Fills(id) => self.take_fills(now, sent, id, &messages),

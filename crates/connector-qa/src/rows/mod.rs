@@ -1,6 +1,7 @@
 //! The rows of the checklist, each judged by the venue's ledger rather than by the connector's word.
 
 pub mod account;
+pub mod amend;
 pub mod endurance;
 pub mod faults;
 pub mod history;
@@ -8,5 +9,7 @@ pub mod limits;
 pub mod market;
 pub mod metrics;
 pub mod orders;
+pub mod restart;
+pub mod robustness;
 pub mod several;
 pub mod strategy;
