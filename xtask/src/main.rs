@@ -42,6 +42,9 @@ enum Arguments {
     /// Record a raw stream that `replay` can read
     #[command(disable_help_flag = true)]
     Record(Passed),
+    /// Watch a connector live in the terminal: book, trades, own orders, balances, health
+    #[command(disable_help_flag = true)]
+    Watch(Passed),
     /// Run every test of the workspace
     Test,
     /// Everything CI runs, in CI's order
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Arguments::Decode(passed) => pass_on(&workspace, "decode", &passed.rest),
         Arguments::Replay(passed) => pass_on(&workspace, "replay", &passed.rest),
         Arguments::Record(passed) => pass_on(&workspace, "record", &passed.rest),
+        Arguments::Watch(passed) => pass_on(&workspace, "watch", &passed.rest),
         Arguments::Test => Ok(ci::test(&workspace)),
         Arguments::Ci => Ok(ci::all(&workspace)),
     };

@@ -15,3 +15,4 @@ pub mod rows;
 pub mod scratch;
 pub mod simulation;
 pub mod strategies;
+pub mod watch;

@@ -5,6 +5,7 @@
 mod qa;
 mod record;
 mod venue;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -50,6 +51,9 @@ enum Arguments {
     /// Run the QA checklist against the embedded venue, judged by its ledger
     #[command(override_usage = "cargo xtask qa <CONNECTOR|--all> [OPTIONS]")]
     Qa(qa::QaArguments),
+    /// Live terminal view: book, trades, ticker, own orders, balances, health, limits
+    #[command(override_usage = "cargo xtask watch <CONNECTOR> <PAIR> [OPTIONS]")]
+    Watch(watch::WatchArguments),
 }
 
 /// Makes the embedded venue's face.
@@ -113,8 +117,9 @@ pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    // The checklist provokes errors on purpose, and tells of those that matter itself.
-    log_to_stderr(if matches!(arguments, Arguments::Qa(_)) { "off" } else { "error" });
+    // The checklist provokes errors on purpose, and tells of those that matter itself; a line in the midst of a view spoils it.
+    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Watch(_));
+    log_to_stderr(if silent { "off" } else { "error" });
     let mut out = BufWriter::new(io::stdout().lock());
     let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
     match done {
@@ -143,6 +148,7 @@ fn perform<D: Dialect>(
         Arguments::Venue(arguments) => venue::serve(&face, &arguments, out),
         Arguments::Record(arguments) => record::record(dialect, &face, arguments),
         Arguments::Qa(arguments) => qa::qa(dialect, face, &arguments, out),
+        Arguments::Watch(arguments) => watch::watch(dialect, &face, arguments),
     }
 }
 
