@@ -4,6 +4,7 @@ use connector_core::Decimal;
 use connector_core::event::LinkState;
 use connector_core::message::Level;
 use connector_core::order::{OrderState, Side};
+use connector_core::throttle::PoolUsage;
 use connector_core::time::{Mono, UnixNanos};
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Layout, Rect};
@@ -27,21 +28,25 @@ pub fn draw(screen: &Screen, frame: &mut Frame<'_>) {
     let rows = Layout::vertical([
         Constraint::Length(2),
         Constraint::Min(5),
-        Constraint::Length(if tall { 3 + area.height / 8 } else { 0 }),
-        Constraint::Length(if tall { 2 + area.height / 10 } else { 0 }),
+        Constraint::Length(if tall { 2 + area.height / 8 } else { 0 }),
+        Constraint::Length(if tall { 2 + area.height / 8 } else { 0 }),
         Constraint::Length(u16::from(area.height > 3)),
     ]);
     let [head, market, account, log, keys] = rows.areas(area);
-    frame.render_widget(Paragraph::new(vec![title(screen), ticker(screen)]), head);
+    frame.render_widget(
+        Paragraph::new(vec![cut(title(screen), area.width), cut(ticker(screen), area.width)]),
+        head,
+    );
     let columns = Layout::horizontal([
-        Constraint::Fill(5),
+        Constraint::Fill(if area.width >= 100 { 5 } else { 4 }),
         Constraint::Fill(if area.width >= 60 { 4 } else { 0 }),
         Constraint::Fill(if area.width >= 60 { 4 } else { 0 }),
     ]);
     let [book, trades, health] = columns.areas(market);
     panel(frame, book, &format!("Book {}", screen.pair), |inside| ladder(screen, inside));
     panel(frame, trades, "Trades", |inside| trade_lines(screen, inside));
-    let halves = Layout::vertical([Constraint::Fill(1), Constraint::Length(2 + pools(screen))]);
+    let links = 2 + u16::try_from(screen.links.len()).unwrap_or(u16::MAX).min(health.height / 2);
+    let halves = Layout::vertical([Constraint::Length(links), Constraint::Fill(1)]);
     let [links, limits] = halves.areas(health);
     panel(frame, links, "Health", |inside| health_lines(screen, inside));
     panel(frame, limits, "Limits", |inside| limit_lines(screen, inside));
@@ -49,11 +54,23 @@ pub fn draw(screen: &Screen, frame: &mut Frame<'_>) {
     panel(frame, orders, "Own orders", |inside| order_lines(screen, inside));
     panel(frame, balances, "Balances", |inside| balance_lines(screen, inside));
     panel(frame, log, "Log", |_| log_lines(screen));
-    frame.render_widget(Paragraph::new(key_line(screen)), keys);
+    frame.render_widget(Paragraph::new(cut(key_line(screen), area.width)), keys);
 }
 
-fn pools(screen: &Screen) -> u16 {
-    u16::try_from(screen.now.limits.len()).unwrap_or(u16::MAX).clamp(1, 6)
+/// A line that fits: a number that has lost its last digits would be another number, so what is cut ends in a mark.
+fn cut(line: Line<'_>, width: u16) -> Line<'_> {
+    if line.width() <= usize::from(width) {
+        return line;
+    }
+    let mut room = usize::from(width).saturating_sub(1);
+    let mut spans = Vec::new();
+    for span in line.spans {
+        let part: String = span.content.chars().take(room).collect();
+        room -= part.chars().count();
+        spans.push(Span::styled(part, span.style));
+    }
+    spans.push(Span::styled("…", FAINT));
+    Line::from(spans)
 }
 
 /// A frame with a title and lines inside, which may depend on how much room there is.
@@ -63,8 +80,9 @@ fn panel<'l>(frame: &mut Frame<'_>, area: Rect, name: &str, lines: impl FnOnce(R
         .border_style(FAINT)
         .title(Span::styled(format!(" {name} "), STRONG));
     let inside = block.inner(area);
+    let lines = lines(inside).into_iter().map(|line| cut(line, inside.width));
     frame.render_widget(block, area);
-    frame.render_widget(Paragraph::new(lines(inside)), inside);
+    frame.render_widget(Paragraph::new(lines.collect::<Vec<_>>()), inside);
 }
 
 fn title(screen: &Screen) -> Line<'static> {
@@ -184,12 +202,19 @@ fn health_lines(screen: &Screen, inside: Rect) -> Vec<Line<'static>> {
 }
 
 fn limit_lines(screen: &Screen, inside: Rect) -> Vec<Line<'static>> {
-    let limits = &screen.now.limits;
+    let mut limits: Vec<_> = screen.now.limits.iter().collect();
+    let rows = usize::from(inside.height);
+    if limits.len() > rows {
+        // Without room for all, the fullest are the ones to see.
+        let share = |pool: &PoolUsage| Decimal::from(pool.used).checked_div(Decimal::from(pool.limit));
+        limits.sort_by_key(|pool| std::cmp::Reverse(share(pool)));
+        limits.truncate(rows);
+    }
     let names = limits.iter().map(|pool| pool.name.chars().count()).max().unwrap_or_default();
-    let used = |pool: &connector_core::throttle::PoolUsage| format!("{}/{}", pool.used, pool.limit);
+    let used = |pool: &PoolUsage| format!("{}/{}", pool.used, pool.limit);
     let numbers = limits.iter().map(|pool| used(pool).len()).max().unwrap_or_default();
     let room = usize::from(inside.width).saturating_sub(names + numbers + 2).min(20);
-    let line = |pool: &connector_core::throttle::PoolUsage| {
+    let line = |pool: &PoolUsage| {
         let (part, whole) = (Decimal::from(pool.used), Decimal::from(pool.limit));
         let style =
             if pool.closed_until.is_some() || pool.used.saturating_mul(5) >= pool.limit.saturating_mul(4) {
@@ -209,7 +234,7 @@ fn limit_lines(screen: &Screen, inside: Rect) -> Vec<Line<'static>> {
             Span::raw(format!(" {:>numbers$}{closed}", used(pool))),
         ])
     };
-    limits.iter().map(line).collect()
+    limits.into_iter().map(line).collect()
 }
 
 /// Open orders first, newest first, then those that have ended.
@@ -258,12 +283,13 @@ fn balance_lines(screen: &Screen, inside: Rect) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (asset, balance) in shown {
         let (total, available) = (balance.total.normalize(), balance.available.normalize());
-        let mut spans =
-            vec![Span::styled(format!("{:names$} ", asset.as_str()), STRONG), Span::raw(total.to_string())];
-        if available != total {
-            spans.push(Span::styled(format!(" ({available} free)"), CARE));
-        }
-        lines.push(Line::from(spans));
+        let name = Span::styled(format!("{:names$} ", asset.as_str()), STRONG);
+        let amount = if available == total {
+            Span::raw(total.to_string())
+        } else {
+            Span::styled(format!("{available} free of {total}"), CARE)
+        };
+        lines.push(Line::from(vec![name, amount]));
     }
     lines
 }
@@ -291,7 +317,7 @@ fn key_line(screen: &Screen) -> Line<'static> {
     let mut spans = vec![
         Span::styled(" +/-", STRONG),
         Span::raw(format!(" amount {amount} {} ", screen.pair.base())),
-        Span::styled(format!("(least × {})", screen.times), FAINT),
+        Span::styled(format!("(×{})", screen.times), FAINT),
     ];
     for (key, what) in keys {
         spans.push(Span::styled(format!("  {key}"), STRONG));
