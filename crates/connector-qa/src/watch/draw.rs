@@ -39,7 +39,12 @@ pub fn draw(screen: &Screen, frame: &mut Frame<'_>) {
     );
     let columns = Layout::horizontal([
         Constraint::Fill(if area.width >= 100 { 5 } else { 4 }),
-        Constraint::Fill(if area.width >= 60 { 4 } else { 0 }),
+        match area.width {
+            0..60 => Constraint::Length(0),
+            // Price, amount and time as most pairs have them.
+            60..100 => Constraint::Length(27),
+            _ => Constraint::Fill(4),
+        },
         Constraint::Fill(if area.width >= 60 { 4 } else { 0 }),
     ]);
     let [book, trades, health] = columns.areas(market);

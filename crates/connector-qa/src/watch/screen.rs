@@ -377,9 +377,11 @@ fn told(event: &Event) -> Option<(Weight, String)> {
         Event::OrderCompleted(e) => (Good, format!("{} completed", name(&e.order))),
         Event::OrderCancelled(e) => (Plain, format!("{} cancelled{}", name(&e.order), why(&e.reason))),
         Event::OrderExpired(e) => (Plain, format!("{} expired{}", name(&e.order), why(&e.reason))),
-        Event::OrderFailed(e) => (Bad, format!("{} failed: {}", name(&e.order), e.error)),
-        Event::OrderUnknown(e) => (Bad, format!("{} is in doubt: {}", name(&e.order), e.error)),
-        Event::OrderCancelRefused(e) => (Bad, format!("cancel of {} refused: {}", name(&e.order), e.error)),
+        Event::OrderFailed(e) => (Bad, format!("{} failed: {}", name(&e.order), cause(&e.error))),
+        Event::OrderUnknown(e) => (Bad, format!("{} is in doubt: {}", name(&e.order), cause(&e.error))),
+        Event::OrderCancelRefused(e) => {
+            (Bad, format!("cancel of {} refused: {}", name(&e.order), cause(&e.error)))
+        }
         Event::BookLive { pair, .. } => (Good, format!("book {pair} is live")),
         Event::BookStale { pair, reason, .. } => (Bad, format!("book {pair} is stale: {reason}")),
         Event::LinkChanged { link, channel, pair, state, reason, .. } => {
@@ -401,6 +403,12 @@ fn told(event: &Event) -> Option<(Weight, String)> {
         Event::Problem { error, .. } => (Bad, error.to_string()),
         other => (Plain, format!("{other:?}")),
     })
+}
+
+/// What went wrong, shortest first: a line of the log may be cut.
+fn cause(error: &Error) -> String {
+    let message = error.message.trim();
+    if message.is_empty() { error.cause.to_string() } else { format!("{}: {message}", error.cause) }
 }
 
 /// The word for a link's state.

@@ -86,6 +86,10 @@ pub async fn view(
                 None => return Ok(()),
             },
         };
+        if matches!(input, Input::Key(_)) {
+            // An order at the touch is priced by the book as it is now, not as it was drawn.
+            let _ = screen.update(tick(connector, &screen));
+        }
         if let Some(ask) = screen.update(input) {
             let done = match ask {
                 Ask::Quit => return Ok(()),
