@@ -1,6 +1,7 @@
 //! Market data: rules, books, best prices and trades.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Deref;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
@@ -12,7 +13,7 @@ use crate::book::{Book, BookSync, Gap, Step};
 use crate::dialect::{BookRule, Channel, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
-use crate::message::{BestPrice, BookMessage, Level, Market, Message, Sink, Trade, TradingRule};
+use crate::message::{BestPrice, BookMessage, Level, Message, Sink, Trade, TradingRule};
 use crate::pair::Pair;
 use crate::time::{Mono, Now};
 
@@ -124,10 +125,57 @@ impl Feed {
     }
 }
 
+/// All feeds, by pair: read as the map they are, changed only through what keeps count of those that are live. So the whole is
+/// known to be live without a look at each pair, however many there are, after every message.
+#[derive(Default)]
+pub(super) struct Feeds {
+    by_pair: BTreeMap<Pair, Feed>,
+    live: usize,
+}
+
+impl Deref for Feeds {
+    type Target = BTreeMap<Pair, Feed>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.by_pair
+    }
+}
+
+impl Feeds {
+    /// Whether every feed is live.
+    pub(super) fn all_live(&self) -> bool {
+        self.live == self.by_pair.len()
+    }
+
+    /// Adds a feed that knows nothing yet, unless the pair has one.
+    fn add(&mut self, pair: &Pair, rule: BookRule) {
+        self.by_pair.entry(pair.clone()).or_insert_with(|| Feed::new(pair.clone(), rule));
+    }
+
+    fn remove(&mut self, pair: &Pair) -> Option<Feed> {
+        let feed = self.by_pair.remove(pair)?;
+        self.live -= usize::from(feed.is_live());
+        Some(feed)
+    }
+
+    /// Changes the feed of a pair; `None` if it has none.
+    fn change<R>(&mut self, pair: &Pair, change: impl FnOnce(&mut Feed) -> R) -> Option<R> {
+        let feed = self.by_pair.get_mut(pair)?;
+        let was_live = feed.is_live();
+        let result = change(feed);
+        match (was_live, feed.is_live()) {
+            (false, true) => self.live += 1,
+            (true, false) => self.live -= 1,
+            _ => {}
+        }
+        Some(result)
+    }
+}
+
 /// Takes decoded frames straight into the feeds; what is not market data is set aside.
 struct Intake<'a> {
     now: Now,
-    feeds: &'a mut BTreeMap<Pair, Feed>,
+    feeds: &'a mut Feeds,
     events: &'a mut VecDeque<Event>,
     cold: &'a mut Vec<Message>,
     /// Pairs whose book needs a snapshot.
@@ -135,10 +183,6 @@ struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    fn feed(&mut self, market: &Market) -> Option<&mut Feed> {
-        self.feeds.get_mut(market.pair()?)
-    }
-
     fn after(&mut self, pair: &Pair, was_live: bool, step: Step) {
         let Some(feed) = self.feeds.get(pair) else { return };
         let live = feed.is_live();
@@ -171,35 +215,41 @@ const fn reason(step: Step) -> &'static str {
 impl Sink for Intake<'_> {
     fn book(&mut self, message: BookMessage<'_>) {
         let now = self.now.mono;
-        let Some(feed) = self.feed(message.market) else { return };
-        feed.heard = now;
-        let was_live = feed.is_live();
-        let step = feed.sync.apply(&message);
+        let Some(pair) = message.market.pair() else { return };
+        let applied = self.feeds.change(pair, |feed| {
+            feed.heard = now;
+            (feed.is_live(), feed.sync.apply(&message))
+        });
         // The steady state: nothing changes but the levels.
-        if was_live && step == Step::Applied {
-            return;
-        }
-        if let Some(pair) = message.market.pair() {
+        if let Some((was_live, step)) = applied
+            && !(was_live && step == Step::Applied)
+        {
             self.after(pair, was_live, step);
         }
     }
 
     fn best_price(&mut self, message: BestPrice) {
         let Now { utc: time, mono } = self.now;
-        if let Some(feed) = self.feed(&message.market) {
-            let pair = feed.pair.clone();
+        let Some(pair) = message.market.pair() else { return };
+        let told = self.feeds.change(pair, |feed| {
             feed.best_heard = mono;
             feed.best = Some(message.clone());
+        });
+        if told.is_some() {
+            let pair = pair.clone();
             self.events.push_back(Event::BestPriceChanged { time, pair, best: message });
         }
     }
 
     fn trade(&mut self, message: Trade) {
         let Now { utc: time, mono } = self.now;
-        if let Some(feed) = self.feed(&message.market) {
+        let Some(pair) = message.market.pair() else { return };
+        let told = self.feeds.change(pair, |feed| {
             (feed.trade_heard, feed.price_asked) = (mono, None);
             feed.last_price = Some(message.price);
-            let pair = feed.pair.clone();
+        });
+        if told.is_some() {
+            let pair = pair.clone();
             self.events.push_back(Event::Traded { time, pair, trade: message });
         }
     }
@@ -300,12 +350,15 @@ impl<D: Dialect> Engine<D> {
             Message::BookSnapshot(update) => update.last_id,
             _ => None,
         });
-        let Some((feed, id)) = self.feeds.get_mut(pair).zip(id) else { return };
-        if feed.heard >= sent.mono {
-            return;
-        }
-        feed.heard = now.mono;
-        if feed.sync.last_id().is_some_and(|known| known < id) {
+        let Some(id) = id else { return };
+        let behind = self.feeds.change(pair, |feed| {
+            if feed.heard >= sent.mono {
+                return false;
+            }
+            feed.heard = now.mono;
+            feed.sync.last_id().is_some_and(|known| known < id)
+        });
+        if behind == Some(true) {
             // What we miss may be on its way.
             self.set_timer(now.mono.after(GRACE), Timer::Missed(pair.clone(), id));
         }
@@ -317,17 +370,18 @@ impl<D: Dialect> Engine<D> {
             Message::LastPrice { price, .. } => Some(*price),
             _ => None,
         });
-        let Some((feed, price)) = self.feeds.get_mut(pair).zip(price) else { return };
-        if feed.trade_heard >= sent.mono {
-            return;
-        }
-        let before = feed.price_asked.replace(price);
-        if before.is_some_and(|before| before != price) {
-            // The trade may be on its way.
+        let Some(price) = price else { return };
+        let traded = self.feeds.change(pair, |feed| {
+            if feed.trade_heard >= sent.mono {
+                return false;
+            }
             feed.trade_heard = now.mono;
-            return self.set_timer(now.mono.after(GRACE), Timer::MissedTrade(pair.clone()));
+            feed.price_asked.replace(price).is_some_and(|before| before != price)
+        });
+        if traded == Some(true) {
+            // The trade may be on its way.
+            self.set_timer(now.mono.after(GRACE), Timer::MissedTrade(pair.clone()));
         }
-        feed.trade_heard = now.mono;
     }
 
     /// There was a trade after those heard until then; by now the stream must have brought it.
@@ -434,15 +488,17 @@ impl<D: Dialect> Engine<D> {
         if self.symbols.symbol(pair).is_none() {
             return Err(unknown_pair(pair));
         }
-        self.feeds.entry(pair.clone()).or_insert_with(|| Feed::new(pair.clone(), D::SPEC.book));
+        self.feeds.add(pair, D::SPEC.book);
         Ok(())
     }
 
     /// The venue has confirmed a subscription: from now on diffs arrive, and a snapshot can be joined to them.
     pub(super) fn feed_subscribed(&mut self, now: Now, pair: &Pair) {
-        if let Some(feed) = self.feeds.get_mut(pair) {
+        let known = self.feeds.change(pair, |feed| {
             feed.subscribed = true;
             (feed.heard, feed.trade_heard, feed.price_asked) = (now.mono, now.mono, None);
+        });
+        if known.is_some() {
             self.want_snapshot(now, pair);
         }
     }
@@ -450,15 +506,20 @@ impl<D: Dialect> Engine<D> {
     /// The stream that carried these pairs is gone: their books prove nothing any more.
     pub(super) fn feeds_cut(&mut self, now: Now, pairs: &[Pair], reason: &str) {
         for pair in pairs {
-            let Some(feed) = self.feeds.get_mut(pair) else { continue };
-            let was_live = feed.is_live();
-            feed.subscribed = false;
-            feed.sync.reset();
-            feed.best = None;
-            if was_live {
+            let was_live = self.feeds.change(pair, |feed| {
+                let was_live = feed.is_live();
+                feed.subscribed = false;
+                feed.sync.reset();
+                feed.best = None;
+                was_live
+            });
+            if was_live == Some(true) {
                 let reason = SmolStr::new(reason);
                 self.events.push_back(Event::BookStale { time: now.utc, pair: pair.clone(), reason });
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,7 +43,7 @@ pub use requests::classify;
 use account::{AUDIT_BUSY, Holdings};
 use amending::Amends;
 use links::Link;
-use market::Feed;
+use market::Feeds;
 use recorder::Recorder;
 use requests::{Job, Requests};
 
@@ -205,7 +205,7 @@ pub struct Engine<D> {
     rules: BTreeMap<Pair, TradingRule>,
     fees: BTreeMap<Pair, FeeRates>,
     holdings: Holdings,
-    feeds: BTreeMap<Pair, Feed>,
+    feeds: Feeds,
     tracker: Tracker,
     ids: ClientIds,
     recorder: Recorder,
@@ -320,7 +320,7 @@ impl<D: Dialect> Engine<D> {
             rules: BTreeMap::new(),
             fees: BTreeMap::new(),
             holdings: Holdings::new(spec.balance_push, spec.visibility),
-            feeds: BTreeMap::new(),
+            feeds: Feeds::default(),
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
             recorder,
@@ -565,7 +565,7 @@ impl<D: Dialect> Trading for Engine<D> {
 
     fn is_ready(&self) -> bool {
         self.phase == Phase::Running
-            && self.feeds.values().all(Feed::is_live)
+            && self.feeds.all_live()
             && self.links.iter().all(Link::is_live)
             && (!self.trades() || self.holdings.known())
     }
