@@ -25,6 +25,7 @@ use crate::message::{BestPrice, FeeRates, TradingRule};
 use crate::net::{Driver, read_utc};
 use crate::order::{NewOrder, OrderState, OrderType, Side, TrackedOrder};
 use crate::pair::{Asset, Pair};
+use crate::recording::{RawSink, Recorded, SharedSink, Tap};
 use crate::secret::Credentials;
 use crate::throttle::PoolUsage;
 use crate::time::{Now, UnixNanos};
@@ -48,6 +49,7 @@ pub struct Builder<D> {
     journal: Option<SharedJournal>,
     account: Option<SmolStr>,
     durability: Durability,
+    recording: Option<SharedSink>,
     #[cfg(feature = "metrics")]
     metrics: Option<crate::metrics::Metrics>,
 }
@@ -139,6 +141,13 @@ impl<D: Dialect> Builder<D> {
         self
     }
 
+    /// Records market data: every public frame and every book snapshot, raw, with the local time it came at. One connector at
+    /// a time uses a sink. See [`recording`](crate::recording).
+    pub fn record_market_data(mut self, sink: impl RawSink + 'static) -> Self {
+        self.recording = Some(SharedSink::new(sink));
+        self
+    }
+
     /// Counts what this connector does. Keep a clone: it answers also after the connector has ended, and may go on to the
     /// next one. The label `account` is that of [`account`](Self::account).
     #[cfg(feature = "metrics")]
@@ -184,13 +193,14 @@ impl<D: Dialect> Builder<D> {
         }
         #[cfg(feature = "metrics")]
         let metrics = self.metrics.clone().map(|metrics| (metrics, config.meter.clone()));
-        let rest_url = config.urls.rest.clone();
+        let (rest_url, tap) = (config.urls.rest.clone(), config.tap.clone());
         let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
         let driver = Driver::start(make, &rest_url, self.event_capacity, journal.map(|(journal, _)| journal))
             .map_err(|error| error.at(D::SPEC.name))?;
         let inner = Inner {
             driver,
             history,
+            tap,
             #[cfg(feature = "metrics")]
             metrics,
         };
@@ -259,6 +269,7 @@ impl<D: Dialect> Builder<D> {
             request_timeout: self.request_timeout,
             journal: None,
             meter: self.meter(domain),
+            tap: self.recording.clone().map(Tap::start).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -296,6 +307,7 @@ pub struct Connector {
 struct Inner {
     driver: Arc<Driver>,
     history: Option<Arc<dyn History>>,
+    tap: Tap,
     #[cfg(feature = "metrics")]
     metrics: Option<(crate::metrics::Metrics, crate::engine::Meter)>,
 }
@@ -309,6 +321,7 @@ impl Drop for Inner {
 impl Inner {
     fn stop(&self) {
         self.driver.stop();
+        self.tap.close();
         #[cfg(feature = "metrics")]
         if let Some((_, meter)) = &self.metrics {
             let spec = self.driver.read(|engine| engine.spec());
@@ -342,6 +355,7 @@ impl Connector {
             journal: None,
             account: None,
             durability: Durability::default(),
+            recording: None,
             #[cfg(feature = "metrics")]
             metrics: None,
         }
@@ -521,6 +535,12 @@ impl Connector {
         self.inner.history.clone()
     }
 
+    /// How far the recording of market data is; `None` if none was asked for.
+    #[must_use]
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.inner.tap.recorded()
+    }
+
     /// Whether everything is live.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -580,6 +600,11 @@ impl Connector {
         // What is not stored by then the writer's thread goes on storing while the process lives.
         let _ = tokio::time::timeout_at(deadline, stored).await;
         self.inner.stop();
+        if self.inner.tap.is_on() {
+            let (tap, patience) = (self.inner.tap.clone(), remaining(deadline));
+            // What is not stored by then its thread goes on storing while the process lives.
+            let _ = tokio::task::spawn_blocking(move || tap.wait(patience)).await;
+        }
         #[cfg(feature = "metrics")]
         self.flush(deadline).await;
         self.driver().read(|engine| Stopped {
@@ -614,6 +639,14 @@ impl Connector {
 /// What the last export is given at least, also if the orders have used up the patience.
 #[cfg(feature = "metrics")]
 const LAST_EXPORT: Duration = Duration::from_secs(2);
+
+/// What is left until then, and a moment at least: what is recorded is in memory only.
+fn remaining(deadline: tokio::time::Instant) -> Duration {
+    deadline.saturating_duration_since(tokio::time::Instant::now()).max(LAST_STORE)
+}
+
+/// What storing the end of a recording is given at least, also if the orders have used up the patience.
+const LAST_STORE: Duration = Duration::from_secs(2);
 
 /// What becomes of own open orders when a connector is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ pub mod command_line;
 pub mod decode;
 pub mod input;
 pub mod lab;
-pub mod record;
 pub mod replay;
 pub mod report;
 pub mod rows;

@@ -343,6 +343,9 @@ impl<D: Dialect> Engine<D> {
         let Some(link) = self.links.get_mut(index) else { return };
         link.heard = now.mono;
         let role = link.spec.role;
+        if self.config.tap.is_on() && role == LinkRole::Public {
+            self.tap(now, bytes, None);
+        }
         let (cold, result) = self.decode_frame(now, role, bytes);
         if !cold.is_empty() {
             // Prices, the many, do not come this way: entering a span costs.

@@ -29,6 +29,7 @@ use crate::journal::{Entry, RestoredOrder};
 use crate::message::{BestPrice, FeeRates, Level, Message, TradingRule};
 use crate::order::{NewOrder, TrackedOrder, Tracker, TrackerLimits};
 use crate::pair::{Asset, Pair};
+use crate::recording::Tap;
 use crate::throttle::{PoolUsage, Settings, Throttler};
 use crate::time::{Mono, Now, UnixNanos};
 use crate::time_sync::TimeSync;
@@ -70,6 +71,8 @@ pub struct Config {
     pub journal: Option<JournalConfig>,
     /// Where to count; nowhere by default.
     pub meter: Meter,
+    /// Where raw market data goes; nowhere by default.
+    pub tap: Tap,
 }
 
 /// The addresses of one domain.
@@ -399,6 +402,14 @@ impl<D: Dialect> Engine<D> {
         let error = error.at(D::SPEC.name);
         tracing::warn!(venue = D::SPEC.name, %error, "problem");
         self.emit(Event::problem(now.utc, error));
+    }
+
+    /// Hands raw market data to the recording. What that cannot take is counted, and told like any problem.
+    fn tap(&mut self, now: Now, bytes: &[u8], pair: Option<&Pair>) {
+        let about = pair.and_then(|pair| Some((self.symbols.symbol(pair)?.clone(), pair.clone())));
+        if let Err(error) = self.config.tap.take(now.utc, bytes, about) {
+            self.report(now, "record market data", error);
+        }
     }
 
     /// Gives up: nothing more is sent.

@@ -462,6 +462,11 @@ impl<D: Dialect> Engine<D> {
         if !(200..300).contains(&response.status) {
             return Err(self.refused(now, row, &response));
         }
+        if let Job::Book(pair) = job
+            && self.config.tap.is_on()
+        {
+            self.tap(now, &response.body, Some(pair));
+        }
         let market = match job {
             Job::Book(pair) | Job::Probe(pair) | Job::Fees(pair) => Some(Market::Pair(pair.clone())),
             _ => None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use connector_core::dialect::Dialect;
+use connector_core::recording::{RawFile, Recorded};
 use connector_core::{Connector, Error, Pair};
 use connector_venue::server::{Server, wall_clock};
 use connector_venue::setup::Setup;
@@ -14,7 +15,6 @@ use connector_venue::venue::Venue;
 use super::venue::told_to_end;
 use super::{Ended, MakeFace, block_on};
 use crate::bench::urls;
-use crate::record::{self, Recorded};
 
 /// Options of `record`.
 #[derive(Args)]
@@ -42,7 +42,6 @@ pub(super) fn record<D: Dialect>(
     face: &MakeFace,
     arguments: RecordArguments,
 ) -> Result<(), Ended> {
-    let builder = Connector::builder(Recorded::new(dialect)).pairs(arguments.pairs.iter().cloned());
     let other = |error: &dyn std::fmt::Display| Ended::Io(std::io::Error::other(error.to_string()));
     let refused = |error: Error| match error.cause {
         connector_core::Cause::Usage | connector_core::Cause::Market => Ended::Usage(error.to_string()),
@@ -56,8 +55,8 @@ pub(super) fn record<D: Dialect>(
             Some(Venue::with_setup(face, setup).map_err(|error| other(&error))?)
         }
     };
-    record::begin(&arguments.out, arguments.pairs.len() > 1)
-        .map_err(|error| Ended::Usage(format!("cannot write {}: {error}", arguments.out.display())))?;
+    let file = RawFile::create(&arguments.out).map_err(|error| Ended::Usage(error.to_string()))?;
+    let builder = Connector::builder(dialect).pairs(arguments.pairs).record_market_data(file);
     let ended = block_on(async {
         let server = match venue {
             Some(venue) => Some(Server::start(venue, 0).await?),
@@ -74,18 +73,24 @@ pub(super) fn record<D: Dialect>(
         if let Ok(told) = tokio::time::timeout(wait, told_to_end(true)).await {
             told?;
         }
-        connector.stop(Duration::from_secs(1)).await.map_err(refused)?;
+        connector.clone().stop(Duration::from_secs(1)).await.map_err(refused)?;
         if let Some(server) = server {
             server.stop().await;
         }
-        Ok(())
+        Ok(connector.recorded().unwrap_or_default())
     })?;
-    let frames = record::end()?;
-    if ended.is_err() {
-        // Half a recording of nothing is no recording.
-        let _ = std::fs::remove_file(&arguments.out);
-        return ended;
+    let Recorded { messages, dropped, failure, .. } = match ended {
+        Ok(recorded) => recorded,
+        Err(ended) => {
+            // Half a recording of nothing is no recording.
+            let _ = std::fs::remove_file(&arguments.out);
+            return Err(ended);
+        }
+    };
+    if let Some(error) = failure {
+        return Err(other(&error));
     }
-    writeln!(std::io::stderr(), "{frames} frames recorded in {}", arguments.out.display())?;
+    let lost = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
+    writeln!(std::io::stderr(), "{messages} frames recorded in {}{lost}", arguments.out.display())?;
     Ok(())
 }
