@@ -28,7 +28,7 @@ const STEPS: &[Step] = &[
 const EVERYTHING: &[&str] = &["--workspace", "--no-default-features"];
 /// … and what users can add to the core. Apart, so that everything else is built as the other commands build it.
 const ADDED: &[&str] =
-    &["--package", "connector-core", "--no-default-features", "--features", "sqlite,keystore,metrics"];
+    &["--package", "connector-core", "--no-default-features", "--features", "sqlite,keystore,metrics,gzip"];
 /// The core without any of it: what only a feature needs must not be missed, nor be a warning, where it is off.
 const BARE: &[&str] = &["--package", "connector-core", "--no-default-features"];
 

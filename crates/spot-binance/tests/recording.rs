@@ -1,4 +1,5 @@
 //! Market data recorded by a user's connector plays back whole.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::time::Duration;
