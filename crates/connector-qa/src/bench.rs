@@ -1,5 +1,6 @@
 //! What a checklist row works with: a venue of its own, connectors to it, and the venue's ledger as the judge.
 
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::future::Future;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use connector_venue::venue::Venue;
 use smol_str::SmolStr;
 
 use crate::report::Detail;
+use crate::story::{Armed, Told, story};
 
 /// Longest wait for something that should happen at once.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -231,6 +233,7 @@ pub struct Bench {
     pub order_pool: Option<&'static Pool>,
     key: ApiKey,
     opener: Rc<dyn Open>,
+    armed: RefCell<Vec<Armed>>,
 }
 
 impl Bench {
@@ -256,7 +259,16 @@ impl Bench {
         let order_pool = tightest_order_pool(spec, &setup);
         let venue = Venue::with_setup(face, setup).map_err(Failure::new)?;
         let server = Server::start(venue, 0).await.map_err(Failure::new)?;
-        Ok(Self { server, spec, account: key.account, grounds, order_pool, key, opener })
+        Ok(Self {
+            server,
+            spec,
+            account: key.account,
+            grounds,
+            order_pool,
+            key,
+            opener,
+            armed: RefCell::default(),
+        })
     }
 
     /// Serves a venue whose markets move only when told to, each quoted by the house; its setup changed by `change`.
@@ -368,10 +380,28 @@ impl Bench {
     /// # Errors
     /// Too many are armed.
     pub fn arm(&self, rule: FaultRule) -> Result<(), Failure> {
+        self.armed.borrow_mut().push(Armed::new(wall_clock(), &rule));
         self.server
             .with(|venue, now| venue.arm(now, rule))
             .map(|_| ())
             .ok_or_else(|| Failure::new("too many faults"))
+    }
+
+    /// What happened here and there since the desk's first event, as a timeline.
+    #[must_use]
+    pub fn story(&self, title: impl Display, desk: &Desk) -> Detail {
+        let requests: Vec<_> = self.server.with(|venue, _| venue.requests().cloned().collect());
+        let (orders, executions) = self.look(|exchange| {
+            let query = HistoryQuery::default();
+            let orders = exchange.all_orders(self.account, &query).into_iter().cloned().collect();
+            (orders, exchange.fills(self.account, &query).into_iter().cloned().collect())
+        });
+        let until = wall_clock();
+        let first =
+            desk.seen.iter().map(Event::time).chain(self.armed.borrow().iter().map(|one| one.from)).min();
+        let lives = vec![(desk.seen.as_slice(), None)];
+        let told = Told { lives, requests, orders, executions, faults: self.armed.borrow().clone() };
+        story(title.to_string(), first.unwrap_or(until), until, &told)
     }
 
     /// How often a request was made so far.

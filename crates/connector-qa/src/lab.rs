@@ -8,7 +8,7 @@ use connector_core::engine::Trading;
 use connector_core::event::Event;
 use connector_core::journal::{Entry, Journal as _, MemoryJournal};
 use connector_core::order::NewOrder;
-use connector_core::time::{Mono, Now};
+use connector_core::time::{Mono, Now, UnixNanos};
 use connector_core::wire::{Action, Input, Machine};
 use connector_core::{ClientOrderId, Decimal, Error, Pair};
 use connector_venue::exchange::Exchange;
@@ -20,6 +20,8 @@ use connector_venue::venue::Venue;
 
 use crate::bench::{Failure, Ground, Open, Plan, credentials, ensure, furnish, grounds, main_key, of};
 use crate::checklist::Kit;
+use crate::report::Detail;
+use crate::story::{Armed, Told, story};
 
 /// Longest wait, in virtual time, for something that has no time of its own.
 pub const LONG: Duration = Duration::from_secs(180);
@@ -88,6 +90,9 @@ pub struct Lab {
     account: AccountId,
     opener: Rc<dyn Open>,
     plan: Plan,
+    armed: Vec<Armed>,
+    /// What dead engines had told, and when they were killed.
+    dead: Vec<(Vec<Event>, UnixNanos)>,
 }
 
 impl Lab {
@@ -122,7 +127,17 @@ impl Lab {
         };
         let journal = MemoryJournal::new();
         let opener = Rc::clone(&kit.opener);
-        let mut lab = Self { grounds, journal, memory, id: MachineId(0), account: key.account, opener, plan };
+        let mut lab = Self {
+            grounds,
+            journal,
+            memory,
+            id: MachineId(0),
+            account: key.account,
+            opener,
+            plan,
+            armed: Vec::new(),
+            dead: Vec::new(),
+        };
         let machine = lab.machine(Duration::from_micros(500), lab.now(clock_ns))?;
         lab.id = lab.memory.add(machine);
         lab.memory.set_clock_offset(lab.id, clock_ns);
@@ -162,7 +177,9 @@ impl Lab {
         let machine = self.machine(lag, self.memory.now())?;
         let dead = self.memory.replace(self.id, machine);
         self.start();
-        Ok(dead.map(|dead| dead.events).unwrap_or_default())
+        let events = dead.map(|dead| dead.events).unwrap_or_default();
+        self.dead.push((events.clone(), self.memory.now().utc));
+        Ok(events)
     }
 
     /// Sets how far the engine's clock is ahead.
@@ -210,13 +227,40 @@ impl Lab {
     pub fn arm(&mut self, text: &str) -> Result<(), Failure> {
         let rule: FaultRule =
             serde_json::from_str(text).map_err(|error| Failure(format!("{text}: {error}")))?;
+        self.armed.push(Armed::new(self.memory.now().utc, &rule));
         let armed = self.venue(|venue, now| venue.arm(now, rule));
         armed.map(|_| ()).ok_or_else(|| Failure::new("too many faults"))
     }
 
     /// Disarms all faults.
     pub fn disarm(&mut self) {
+        let now = self.memory.now().utc;
+        self.armed.iter_mut().filter(|one| one.until.is_none()).for_each(|one| one.until = Some(now));
         self.venue(|venue, _| venue.disarm_all());
+    }
+
+    /// What happened here and there, as a timeline; with faults, from `lead` before the first of them.
+    #[must_use]
+    pub fn story(&self, title: impl Into<String>, lead: Duration) -> Detail {
+        let lead = i64::try_from(lead.as_nanos()).unwrap_or(i64::MAX);
+        let mut lives: Vec<_> =
+            self.dead.iter().map(|(events, killed)| (events.as_slice(), Some(*killed))).collect();
+        lives.push((self.events(), None));
+        let faults = self.armed.clone();
+        let told = Told {
+            requests: self.memory.venue().requests().cloned().collect(),
+            orders: self.orders(),
+            executions: self.executions(),
+            lives,
+            faults,
+        };
+        let begin = self.memory.now().utc.offset(0_i64.saturating_sub(self.since_start()));
+        let from = self.armed.first().map_or(begin, |first| first.from.offset(-lead).max(begin));
+        story(title, from, self.memory.now().utc, &told)
+    }
+
+    fn since_start(&self) -> i64 {
+        i64::try_from(self.mono().0).unwrap_or(i64::MAX)
     }
 
     /// Lets time pass.

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Detail, Outcome, Report, Row, human, percentile};
+use super::plot::{chart, samples, timeline};
+use super::{Detail, Outcome, Report, Row, human};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -20,6 +21,7 @@ pub fn html(report: &Report) -> String {
          <meta name=\"color-scheme\" content=\"light dark\"><title>{title}</title><style>{STYLE}</style></head><body><main>"
     );
     summary(report, &mut page);
+    contents(report, &mut page);
     let longest = report.rows.iter().map(|row| row.duration).max().unwrap_or_default();
     page.push_str("<section class=\"rows\">");
     for row in &report.rows {
@@ -66,6 +68,31 @@ fn summary(report: &Report, page: &mut String) {
     page.push_str("</dl></header>");
 }
 
+/// Where the plots are. A browser opens the row that a link leads into.
+fn contents(report: &Report, page: &mut String) {
+    let drawn = |row: &&Row| row.details.iter().any(|detail| detail.plot().is_some());
+    let mut rows = report.rows.iter().filter(drawn).peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    page.push_str("<nav aria-labelledby=\"plots\"><h2 id=\"plots\">To look at</h2><ul>");
+    for row in rows {
+        let plots =
+            row.details.iter().enumerate().filter_map(|(number, detail)| Some((number, detail.plot()?)));
+        let plots: Vec<_> = plots.collect();
+        let Some((first, (title, _))) = plots.first() else { continue };
+        let more = if plots.len() > 1 { format!(" and {} more", plots.len() - 1) } else { String::new() };
+        let _ = write!(
+            page,
+            "<li><a href=\"#{id}-{first}\"><b>{row_title}</b><span>{id} · {title}{more}</span></a></li>",
+            id = escape(&row.id),
+            row_title = escape(&row.title),
+            title = escape(title),
+        );
+    }
+    page.push_str("</ul></nav>");
+}
+
 fn show(row: &Row, longest: Duration, page: &mut String) {
     let (class, evidence) = match &row.outcome {
         Outcome::Pass => ("pass", &row.evidence),
@@ -94,14 +121,18 @@ fn show(row: &Row, longest: Duration, page: &mut String) {
     if row.details.is_empty() {
         let _ = write!(page, "<p>{}</p>", escape(evidence));
     }
-    for detail in &row.details {
+    for (number, detail) in row.details.iter().enumerate() {
+        let _ = write!(page, "<div class=\"detail\" id=\"{}-{number}\">", escape(&row.id));
         match detail {
             Detail::Note { text } => {
                 let _ = write!(page, "<p>{}</p>", escape(text));
             }
             Detail::Table { title, head, rows } => table(title, head, rows, page),
             Detail::Samples { title, nanos } => samples(title, nanos, page),
+            Detail::Chart(shown) => chart(shown, page),
+            Detail::Timeline(shown) => timeline(shown, page),
         }
+        page.push_str("</div>");
     }
     page.push_str("</div></details>");
 }
@@ -123,46 +154,8 @@ fn table(title: &str, head: &[String], rows: &[Vec<String>], page: &mut String) 
     page.push_str("</tbody></table></figure>");
 }
 
-/// Samples over time as dots, with the median and the 99th percentile as lines.
-fn samples(title: &str, nanos: &[u64], page: &mut String) {
-    const WIDTH: u64 = 720;
-    const HEIGHT: u64 = 150;
-    let mut sorted = nanos.to_vec();
-    sorted.sort_unstable();
-    let (median, high) = (percentile(&sorted, 50), percentile(&sorted, 99));
-    let top = sorted.last().copied().unwrap_or_default().max(1);
-    let count = u64::try_from(nanos.len()).unwrap_or(u64::MAX);
-    let y = |value: u64| {
-        HEIGHT
-            - u64::try_from(u128::from(value) * u128::from(HEIGHT - 8) / u128::from(top)).unwrap_or_default()
-            - 4
-    };
-    let _ = write!(
-        page,
-        "<figure><figcaption>{} – {count} samples, p50 {}, p99 {}, max {}</figcaption>\
-         <svg class=\"plot\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\">",
-        escape(title),
-        human(Duration::from_nanos(median)),
-        human(Duration::from_nanos(high)),
-        human(Duration::from_nanos(top)),
-        escape(title)
-    );
-    // More dots than columns would only make the page heavy; the highest of each column is kept, so no peak is lost.
-    let step = nanos.len().div_ceil(usize::try_from(WIDTH / 2).unwrap_or(360)).max(1);
-    for (column, chunk) in nanos.chunks(step).enumerate() {
-        let value = chunk.iter().copied().max().unwrap_or_default();
-        let x = u64::try_from(column * step).unwrap_or_default() * (WIDTH - 8) / count.max(1) + 4;
-        let _ = write!(page, "<circle cx=\"{x}\" cy=\"{}\" r=\"1.7\"/>", y(value));
-    }
-    for (value, class) in [(median, "median"), (high, "high")] {
-        let y = y(value);
-        let _ = write!(page, "<path class=\"{class}\" d=\"M0 {y}H{WIDTH}\"/>");
-    }
-    page.push_str("</svg></figure>");
-}
-
 /// Text that stays text inside HTML and attributes.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -29,6 +29,14 @@ pub fn markdown(report: &Report) -> String {
         let (id, title, evidence) = (cell(&row.id), cell(&row.title), cell(evidence));
         let _ = writeln!(text, "| {mark} | {id} | {title} | {evidence} | {} |", human(row.duration));
     }
+    let plots = report.rows.iter().flat_map(|row| row.details.iter().map(move |detail| (row, detail.plot())));
+    let mut plots = plots.filter_map(|(row, plot)| Some((row, plot?))).peekable();
+    if plots.peek().is_some() {
+        text.push_str("\n## Plots, in one line each\n\n");
+    }
+    for (row, (title, line)) in plots {
+        let _ = writeln!(text, "- {} {}: {}", cell(&row.id), cell(title), cell(&line));
+    }
     text
 }
 
@@ -45,11 +53,14 @@ mod tests {
     #[test]
     fn every_row_is_one_line_of_five_cells() {
         let text = markdown(&super::super::tests::example());
-        let rows: Vec<&str> = text.lines().filter(|line| line.contains("Q-")).collect();
+        let rows: Vec<&str> =
+            text.lines().filter(|line| line.starts_with('|') && line.contains("Q-")).collect();
         assert_eq!(rows.len(), 5);
         for row in rows {
             assert_eq!(row.replace("\\|", "").matches('|').count(), 6, "{row}");
         }
+        assert!(text.contains("- SQ-09 Orders in 10 s: ▁"), "{text}");
+        assert!(text.contains("- SQ-09 What happened: 3 in 1 lanes"), "{text}");
         assert!(text.contains("order 12 \\| stuck in &lt;pending_cancel>"), "{text}");
     }
 }

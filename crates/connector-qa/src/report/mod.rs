@@ -1,7 +1,10 @@
 //! What a checklist run found: rows as data, and the forms they are shown in.
 
+mod axis;
+mod evidence;
 mod html;
 mod markdown;
+mod plot;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -9,6 +12,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+pub use evidence::{Chart, Lane, Mark, Place, Series, Shape, Span, Timeline, Tone, Unit};
 pub use html::html;
 pub use markdown::markdown;
 
@@ -67,6 +71,28 @@ pub enum Detail {
         /// In nanoseconds.
         nanos: Vec<u64>,
     },
+    /// Numbers over time.
+    Chart(Chart),
+    /// What happened when.
+    Timeline(Timeline),
+}
+
+impl Detail {
+    /// What is drawn, and what it says in one line; `None` of what is text anyway.
+    #[must_use]
+    pub fn plot(&self) -> Option<(&str, String)> {
+        match self {
+            Self::Note { .. } | Self::Table { .. } => None,
+            Self::Samples { title, nanos } => {
+                Some((title, format!("{} {}", plot::sparkline(nanos), plot::samples_line(nanos))))
+            }
+            Self::Chart(chart) => {
+                let values: Vec<_> = chart.series.first()?.points.iter().map(|(_, value)| *value).collect();
+                Some((&chart.title, format!("{} {}", plot::sparkline(&values), plot::chart_line(chart))))
+            }
+            Self::Timeline(timeline) => Some((&timeline.title, plot::timeline_line(timeline))),
+        }
+    }
 }
 
 /// One row of a checklist, run.
@@ -250,6 +276,21 @@ pub(crate) mod tests {
             head: ["asset", "ours", "ledger"].map(str::to_owned).to_vec(),
             rows: vec![["BTC", "1.5", "1.5"].map(str::to_owned).to_vec()],
         };
+        let mut series = Series::new("ours", Shape::Steps);
+        (0..600).for_each(|at| series.push(at * 100_000_000, at % 100 / 2));
+        let limit = Some(("limit".to_owned(), 50));
+        let unit = Unit::Count("orders".to_owned());
+        let chart = Chart { title: "Orders in 10 s".to_owned(), unit, series: vec![series], limit };
+        let span = Span { from_ns: 0, until_ns: 30_000_000_000, tone: Tone::Good, what: "live".to_owned() };
+        let mark = Mark { at_ns: 31_000_000_000, tone: Tone::Bad, what: "reset <now>".to_owned(), count: 2 };
+        let lane = Lane {
+            place: Place::Connector,
+            name: "link market".to_owned(),
+            spans: vec![span],
+            marks: vec![mark],
+        };
+        let timeline =
+            Timeline { title: "What happened".to_owned(), length_ns: 60_000_000_000, lanes: vec![lane] };
         let absent = Outcome::NotApplicable { reason: "the venue has no amend request".to_owned() };
         Report {
             connector: "spot-toy".to_owned(),
@@ -268,7 +309,11 @@ pub(crate) mod tests {
                     Outcome::Pass,
                     "400 changes followed, lag p50 0.15 ms",
                     4_100,
-                    vec![Detail::Samples { title: "lag".to_owned(), nanos: lag }],
+                    vec![
+                        Detail::Samples { title: "lag".to_owned(), nanos: lag },
+                        Detail::Chart(chart),
+                        Detail::Timeline(timeline),
+                    ],
                 ),
                 row(
                     "SQ-13",
@@ -303,6 +348,11 @@ pub(crate) mod tests {
         assert_eq!(value["rows"][4]["outcome"], "N/A");
         assert_eq!(value["rows"][4]["reason"], "the venue has no amend request");
         assert_eq!(value["rows"][2]["duration_ms"], 4_100);
+        let details = &value["rows"][2]["details"];
+        assert_eq!(details[1]["kind"], "chart");
+        assert_eq!(details[1]["series"][0]["points"][2], serde_json::json!([200_000_000, 1]));
+        assert_eq!(details[2]["kind"], "timeline");
+        assert_eq!(details[2]["lanes"][0]["marks"][0]["tone"], "bad");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use connector_core::engine::Trading;
 use connector_core::event::LinkState;
 use connector_core::order::{NewOrder, OrderState, Side};
-use connector_core::time::{Mono, Now};
+use connector_core::time::{Mono, Now, UnixNanos};
 use connector_core::wire::{Action, Input, Machine};
 use connector_core::{ClientOrderId, Decimal, Event};
 use connector_venue::faults::{Fault, FaultRule, Matcher, Point, Trigger};
@@ -18,6 +18,7 @@ use smol_str::SmolStr;
 use crate::bench::{Evidence, Failure, Ground, Judgement, Plan, credentials, ensure, grounds, main_key, of};
 use crate::checklist::Kit;
 use crate::report::{Detail, human};
+use crate::story::{Armed, Told, story};
 
 /// Longest virtual wait for what should happen soon.
 const SOON: Duration = Duration::from_secs(180);
@@ -250,6 +251,24 @@ impl World {
         Ok(told.len())
     }
 
+    /// What happened here and there from 20 s before a loss to 20 s after it.
+    fn story(&mut self, name: &str, requests: &Fault, (begun, ended): (UnixNanos, UnixNanos)) -> Detail {
+        const LEAD: i64 = 20_000_000_000;
+        self.collect();
+        let account = self.account;
+        let (seen, orders, executions) = self.memory.with_venue(|venue, _| {
+            let (exchange, query) = (venue.exchange(), HistoryQuery::default());
+            let orders: Vec<_> = exchange.all_orders(account, &query).into_iter().cloned().collect();
+            let fills: Vec<_> = exchange.fills(account, &query).into_iter().cloned().collect();
+            (venue.requests().cloned().collect(), orders, fills)
+        });
+        let lost = Armed { until: Some(ended), ..Armed::new(begun, &FaultRule::new(requests.clone())) };
+        let lives = vec![(self.seen.as_slice(), None)];
+        let told = Told { lives, requests: seen, orders, executions, faults: vec![lost] };
+        let title = format!("The network is lost and comes back: {name}");
+        story(title, begun.offset(-LEAD), ended.offset(LEAD), &told)
+    }
+
     /// Both sides agree, nothing is open, the venue has nothing to complain of.
     async fn settled(&mut self) -> Result<(), Failure> {
         self.until("the connector to be ready", |engine| engine.is_ready())?;
@@ -341,10 +360,11 @@ fn losses() -> [(&'static str, Fault, Fault); 3] {
 /// The order that was given up, or the fill that was lost or told twice.
 pub async fn network_loss(kit: Kit) -> Judgement {
     const OUTAGE: Duration = Duration::from_secs(300);
-    let mut rows = Vec::new();
+    let (mut rows, mut timelines) = (Vec::new(), Vec::new());
     for (name, requests, streams) in losses() {
         let told = |failure: Failure| Failure(format!("{name}: {}", failure.0));
-        let (fills, back) = one_loss(&kit, &requests, &streams, OUTAGE).await.map_err(told)?;
+        let (fills, back, shown) = one_loss(&kit, name, &requests, &streams, OUTAGE).await.map_err(told)?;
+        timelines.push(shown);
         rows.push(vec![name.to_owned(), human(OUTAGE), fills.to_string(), human(back)]);
     }
     let text = format!(
@@ -354,16 +374,18 @@ pub async fn network_loss(kit: Kit) -> Judgement {
         rows.len()
     );
     let head = ["loss", "for", "fills meanwhile", "all known after"].map(str::to_owned).to_vec();
-    Ok(Evidence::new(text).with(Detail::Table { title: "Losses".to_owned(), head, rows }))
+    let evidence = Evidence::new(text).with(Detail::Table { title: "Losses".to_owned(), head, rows });
+    Ok(timelines.into_iter().fold(evidence, Evidence::with))
 }
 
 /// Fills that happened meanwhile, and how long after the end of the loss all was known.
 async fn one_loss(
     kit: &Kit,
+    name: &str,
     requests: &Fault,
     streams: &Fault,
     outage: Duration,
-) -> Result<(usize, Duration), Failure> {
+) -> Result<(usize, Duration, Detail), Failure> {
     let mut world = World::new(kit)?;
     let (order, part) = world.inside(Side::Buy);
     let partly = world.rest(order)?;
@@ -373,6 +395,7 @@ async fn one_loss(
     let untouched = world.rest(world.ground.resting(Side::Sell))?;
     world.memory.with_venue(|venue, now| venue.arm(now, FaultRule::new(requests.clone())));
     world.strike_streams(streams);
+    let begun = world.memory.now().utc;
     world.run_for(outage / 5).await;
     world.take(Side::Sell, part)?;
     world.take(Side::Buy, part)?;
@@ -392,7 +415,7 @@ async fn one_loss(
         ensure(open, || format!("{id} was given up during the loss"))?;
     }
     world.memory.with_venue(|venue, _| venue.disarm_all());
-    let restored = world.memory.now().mono;
+    let Now { mono: restored, utc: ended } = world.memory.now();
     world.until("all that happened to be known", |engine| {
         let ended = |id: &ClientOrderId| engine.order(id).is_some_and(|order| order.state().is_terminal());
         let part_known = engine.order(&partly).is_some_and(|order| order.executed().base == part);
@@ -411,6 +434,7 @@ async fn one_loss(
             world.cancel(id)?;
         }
     }
+    let shown = world.story(name, requests, (begun, ended));
     // What would be told twice is told by the next comparison with the venue.
     world.run_for(Duration::from_secs(130)).await;
     let mut fills = 0;
@@ -419,5 +443,5 @@ async fn one_loss(
     }
     ensure(fills == 3, || format!("{fills} fills told"))?;
     world.settled().await?;
-    Ok((fills, back))
+    Ok((fills, back, shown))
 }

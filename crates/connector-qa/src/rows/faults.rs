@@ -30,7 +30,7 @@ fn losses() -> Vec<(&'static str, Fault, bool)> {
 /// # Errors
 /// The order that was doubled, forgotten, or declared dead while alive.
 pub async fn unknown_outcome(kit: Kit) -> Judgement {
-    let mut rows = Vec::new();
+    let (mut rows, mut timelines) = (Vec::new(), Vec::new());
     for (name, fault, applied) in losses() {
         let bench = kit.quiet().await?;
         let plan = Plan { request_timeout: Duration::from_millis(500), ..bench.plan() };
@@ -73,6 +73,7 @@ pub async fn unknown_outcome(kit: Kit) -> Judgement {
         bench.balances_agree(&desk.connector).await.map_err(told)?;
         let open = (bench.open_orders().len(), desk.connector.open_orders().len());
         ensure(open == (0, 0), || format!("{name}: {open:?} orders left at the venue and here"))?;
+        timelines.push(bench.story(format_args!("Create and cancel, {name}"), &desk));
         let found = if created { "found live" } else { "found not to exist" };
         rows.push(vec![name.to_owned(), found.to_owned(), "cancelled once".to_owned()]);
     }
@@ -81,7 +82,8 @@ pub async fn unknown_outcome(kit: Kit) -> Judgement {
         rows.len()
     );
     let head = ["loss", "create", "cancel"].map(str::to_owned).to_vec();
-    Ok(Evidence::new(text).with(Detail::Table { title: "Outcomes".to_owned(), head, rows }))
+    let evidence = Evidence::new(text).with(Detail::Table { title: "Outcomes".to_owned(), head, rows });
+    Ok(timelines.into_iter().fold(evidence, Evidence::with))
 }
 
 /// XQ-10.

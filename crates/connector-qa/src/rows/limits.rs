@@ -15,6 +15,7 @@ use connector_venue::server::wall_clock;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, ensure, of};
 use crate::checklist::Kit;
+use crate::gauge;
 use crate::report::{Detail, human};
 
 /// Longest time without any progress: the venue's window, and what a loaded machine may need besides.
@@ -129,8 +130,14 @@ fn inside(ground: &Ground, side: Side) -> NewOrder {
 /// The cycle that is stuck or lost, the fill or balance that differs, the limit that was broken or not used.
 pub async fn fast_refresh(kit: Kit) -> Judgement {
     let bench = kit.quiet().await?;
-    let pool = order_pool(&bench)?;
-    let mut desk = bench.desk().await?;
+    let desk = bench.desk().await?;
+    let connector = desk.connector.clone();
+    let (judged, charts) = gauge::beside(&bench, &connector, refresh(&bench, desk)).await;
+    Ok(charts.into_iter().fold(judged?, Evidence::with))
+}
+
+async fn refresh(bench: &Bench, mut desk: Desk) -> Judgement {
+    let pool = order_pool(bench)?;
     let ground = bench.ground()?.clone();
     clear_of_edge(pool).await;
     let mut cycles =
@@ -140,7 +147,7 @@ pub async fn fast_refresh(kit: Kit) -> Judgement {
     while cycles.ids.len() < Cycles::ALL || !cycles.running.is_empty() {
         cycles.feed(&desk, &ground)?;
         desk.listen(GLANCE).await?;
-        if cycles.follow(&bench, &desk, &ground)? {
+        if cycles.follow(bench, &desk, &ground)? {
             moved = Instant::now();
         }
         ensure(moved.elapsed() < STANDSTILL, || {
@@ -149,19 +156,19 @@ pub async fn fast_refresh(kit: Kit) -> Judgement {
     }
     let took = start.elapsed();
     bench.balances_agree(&desk.connector).await?;
-    let orders = ledger_orders(&bench);
+    let orders = ledger_orders(bench);
     ensure(orders.len() == cycles.ids.len(), || {
         let why = refusal(&desk);
         format!("{} orders placed, {} at the venue: {why}", cycles.ids.len(), orders.len())
     })?;
-    let fills = cycles.ids.iter().map(|id| compare(&bench, &desk, id, orders.get(id.as_str())));
+    let fills = cycles.ids.iter().map(|id| compare(bench, &desk, id, orders.get(id.as_str())));
     let fills: usize = fills.sum::<Result<usize, Failure>>()?;
     ensure(fills >= cycles.struck.len(), || format!("{fills} fills of {} orders", cycles.struck.len()))?;
     let open = (desk.connector.open_orders().len(), bench.open_orders().len());
     ensure(open == (0, 0), || format!("{open:?} orders open here and at the venue"))?;
     let problems = desk.problems();
     ensure(problems.is_empty(), || problems.join("; "))?;
-    violations(&bench)?;
+    violations(bench)?;
     let (windows, table) = saturation(pool, orders.values())?;
     let least = windows.iter().min().copied().unwrap_or_default();
     let admitted = per_window(pool)?;
@@ -268,10 +275,16 @@ fn created(seen: &[Event]) -> BTreeSet<ClientOrderId> {
 /// # Errors
 /// The warning that did not come, the cancel that waited, the stream that broke, the limit that was.
 pub async fn rate_limit(kit: Kit) -> Judgement {
-    const CANCELS: usize = 10;
     let bench = kit.quiet().await?;
-    let pool = order_pool(&bench)?;
-    let mut desk = bench.desk().await?;
+    let desk = bench.desk().await?;
+    let connector = desk.connector.clone();
+    let (judged, charts) = gauge::beside(&bench, &connector, saturate(&bench, desk)).await;
+    Ok(charts.into_iter().fold(judged?, Evidence::with))
+}
+
+async fn saturate(bench: &Bench, mut desk: Desk) -> Judgement {
+    const CANCELS: usize = 10;
+    let pool = order_pool(bench)?;
     let ground = bench.ground()?.clone();
     clear_of_edge(pool).await;
     let count = usize::try_from(pool.limit + pool.limit / 5).unwrap_or(usize::MAX);
@@ -303,7 +316,7 @@ pub async fn rate_limit(kit: Kit) -> Judgement {
     }
     let passed = asked.elapsed();
     ensure(created(&desk.seen).len() == at_limit.len(), || "creates went out before the cancels".to_owned())?;
-    streams_live(&bench, &mut desk, &ground).await?;
+    streams_live(bench, &mut desk, &ground).await?;
     let last = start + STANDSTILL;
     while created(&desk.seen).len() < ids.len() {
         desk.listen(GLANCE).await?;
@@ -313,14 +326,14 @@ pub async fn rate_limit(kit: Kit) -> Judgement {
         })?;
     }
     let waited = start.elapsed();
-    violations(&bench)?;
+    violations(bench)?;
     desk.connector.cancel_all();
     for id in &ids {
         let end = desk.ended(id).await?;
         ensure(matches!(end, Event::OrderCancelled(_)), || format!("{id} ended as {end:?}"))?;
     }
     bench.balances_agree(&desk.connector).await?;
-    violations(&bench)?;
+    violations(bench)?;
     let problems = desk.problems();
     ensure(problems.is_empty(), || problems.join("; "))?;
     Ok(Evidence::new(format!(

@@ -1,6 +1,6 @@
 //! Rows about market data.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use connector_core::engine::FeedState;
@@ -13,7 +13,7 @@ use connector_venue::setup::MarketStatus;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Judgement, ensure, level};
 use crate::checklist::Kit;
-use crate::report::{Detail, human, percentile};
+use crate::report::{Chart, Detail, Series, Shape, Unit, human, percentile};
 
 /// Levels compared per side; more than any book here has.
 const DEPTH: usize = 5_000;
@@ -152,6 +152,7 @@ pub async fn book(kit: Kit) -> Judgement {
     let mut desk = bench.desk().await?;
     let ground = bench.ground()?.clone();
     let (mut looks, mut compared) = (0_u64, 0_u64);
+    let mut age = Age::new();
     let start = Instant::now();
     while start.elapsed() < LIVELY {
         desk.listen(Duration::from_millis(5)).await?;
@@ -162,6 +163,7 @@ pub async fn book(kit: Kit) -> Judgement {
             format!("crossed: bid {}, ask {}", level(book.bids.first()), level(book.asks.first()))
         })?;
         looks += 1;
+        age.look(&bench, &ground.symbol, start.elapsed(), book.last_id);
         if let Some((_, equal)) = compare(&bench, &desk.connector, &ground.symbol, &ground.pair) {
             ensure(equal, || "the book differs from the venue's at the same update id".to_owned())?;
             compared += 1;
@@ -180,7 +182,43 @@ pub async fn book(kit: Kit) -> Judgement {
         "all {levels} levels equal at quiescence; {compared} comparisons at equal update ids in {} s, none different; \
          {looks} looks, never crossed",
         LIVELY.as_secs()
-    )))
+    ))
+    .with(age.detail()))
+}
+
+/// How old the news is that the local book shows.
+struct Age {
+    /// The venue's update ids and when they were first seen there, oldest first.
+    there: VecDeque<(u64, u64)>,
+    ages: Series,
+}
+
+impl Age {
+    fn new() -> Self {
+        Self { there: VecDeque::new(), ages: Series::new("age of the local book", Shape::Line) }
+    }
+
+    fn look(&mut self, bench: &Bench, symbol: &str, at: Duration, ours: Option<u64>) {
+        let at = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        let theirs = bench.look(|exchange| exchange.depth(symbol, 1)).map(|depth| depth.last_id);
+        let (Some(theirs), Some(ours)) = (theirs, ours) else { return };
+        if self.there.back().is_none_or(|(id, _)| *id < theirs) {
+            self.there.push_back((theirs, at));
+        }
+        // What the local book has is not missing from it.
+        while self.there.pop_front_if(|(id, _)| *id <= ours).is_some() {}
+        let lacking = self.there.front().map_or(0, |(_, since)| at - since);
+        self.ages.push(at, lacking);
+    }
+
+    fn detail(self) -> Detail {
+        Detail::Chart(Chart {
+            title: "How long the oldest change that the local book lacks is made at the venue".to_owned(),
+            unit: Unit::Nanos,
+            series: vec![self.ages],
+            limit: None,
+        })
+    }
 }
 
 /// SQ-25.

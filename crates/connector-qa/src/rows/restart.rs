@@ -122,7 +122,7 @@ fn judge(lab: &Lab, placed: &BTreeSet<ClientOrderId>) -> Result<usize, Failure> 
     Ok(theirs.values().map(Vec::len).sum())
 }
 
-fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize), Failure> {
+fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize, Detail), Failure> {
     let mut kit = kit.clone();
     kit.seed = kit.seed.wrapping_mul(1_000).wrapping_add(number);
     let mut dice = Dice(kit.seed);
@@ -150,7 +150,7 @@ fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize), Failure> {
     })?;
     lab.agrees()?;
     let fills = judge(&lab, &placed)?;
-    Ok((lab.orders().len(), fills))
+    Ok((lab.orders().len(), fills, lab.story("Killed at random moments: the first run", LONG)))
 }
 
 /// XQ-08.
@@ -158,19 +158,21 @@ fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize), Failure> {
 /// # Errors
 /// The order or fill that was lost, doubled, or told twice to the history.
 pub async fn killed(kit: Kit) -> Judgement {
-    let (mut orders, mut fills) = (0, 0);
+    let (mut orders, mut fills, mut shown) = (0, 0, None);
     for number in 0..RUNS {
-        let (more, filled) =
+        let (more, filled, timeline) =
             killed_run(&kit, number).map_err(|failure| Failure(format!("run {number}: {}", failure.0)))?;
         (orders, fills) = (orders + more, fills + filled);
+        shown.get_or_insert(timeline);
         tokio::task::yield_now().await;
     }
     ensure(orders > 100 && fills > 50, || format!("{orders} orders and {fills} fills prove nothing"))?;
-    Ok(Evidence::new(format!(
+    let evidence = Evidence::new(format!(
         "{} kills at random moments, {orders} orders, {fills} fills: after each restart orders, fills and balances are the \
          ledger's, and the history has each once",
         KILLS * RUNS
-    )))
+    ));
+    Ok(shown.into_iter().fold(evidence, Evidence::with))
 }
 
 /// XQ-09.

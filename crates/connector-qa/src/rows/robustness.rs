@@ -19,6 +19,9 @@ use crate::report::Detail;
 /// A stalled stream is replaced within this: the declared time of XQ-11.
 const STALLED: Duration = Duration::from_secs(60);
 
+/// What timelines show before the first fault.
+const LEAD: Duration = Duration::from_secs(5);
+
 /// XQ-03, for connectors that declare neither that their venue has no expiring orders nor how to place them.
 ///
 /// # Errors
@@ -156,7 +159,7 @@ fn fixed_part(name: &str) -> String {
 }
 
 /// One channel is muted on the connections there are; until a connection is replaced.
-fn stall(kit: &Kit, what: &str, matcher: &str) -> Result<Duration, Failure> {
+fn stall(kit: &Kit, what: &str, matcher: &str) -> Result<(Duration, Detail), Failure> {
     let mut lab = Lab::new(kit, 1, true, 0)?;
     lab.ready()?;
     lab.run_for(Duration::from_secs(15));
@@ -184,7 +187,7 @@ fn stall(kit: &Kit, what: &str, matcher: &str) -> Result<Duration, Failure> {
     let id = lab.place(ground.resting(Side::Sell))?;
     lab.created(&id)?;
     lab.agrees()?;
-    Ok(took)
+    Ok((took, lab.story(format!("{what} falls silent"), LEAD)))
 }
 
 /// XQ-11.
@@ -193,16 +196,18 @@ fn stall(kit: &Kit, what: &str, matcher: &str) -> Result<Duration, Failure> {
 /// The channel whose silence went unnoticed, or the quiet market taken for dead.
 pub async fn stalled(kit: Kit) -> Judgement {
     let spec = (kit.face)().spec();
-    let mut rows = Vec::new();
+    let (mut rows, mut timelines) = (Vec::new(), Vec::new());
     for channel in spec.channels {
         let part = fixed_part(channel.name);
-        let took = stall(&kit, &part, &format!(r#"{{"channel":{part:?}}}"#))?;
+        let (took, shown) = stall(&kit, &part, &format!(r#"{{"channel":{part:?}}}"#))?;
+        timelines.push(shown);
         rows.push(vec![channel.name.to_owned(), format!("{:.1} s", took.as_secs_f64())]);
         tokio::task::yield_now().await;
     }
     for link in spec.links {
         let name = if link.role == LinkRole::User { "user" } else { link.name };
-        let took = stall(&kit, name, &format!(r#"{{"link":{:?}}}"#, link.name))?;
+        let (took, shown) = stall(&kit, name, &format!(r#"{{"link":{:?}}}"#, link.name))?;
+        timelines.push(shown);
         rows.push(vec![format!("all of link {}", link.name), format!("{:.1} s", took.as_secs_f64())]);
         tokio::task::yield_now().await;
     }
@@ -222,7 +227,8 @@ pub async fn stalled(kit: Kit) -> Judgement {
         STALLED.as_secs()
     );
     let head = ["muted", "replaced after"].map(str::to_owned).to_vec();
-    Ok(Evidence::new(text).with(Detail::Table { title: "Silences".to_owned(), head, rows }))
+    let evidence = Evidence::new(text).with(Detail::Table { title: "Silences".to_owned(), head, rows });
+    Ok(timelines.into_iter().fold(evidence, Evidence::with))
 }
 
 /// Trades for a while under a fault, then looks whether all is well.
@@ -370,7 +376,7 @@ fn requests_between(lab: &mut Lab, from: i64, until: i64) -> usize {
 }
 
 /// The venue refuses one request and says how long to wait.
-fn told_to_wait(kit: &Kit, code: u16) -> Result<Vec<String>, Failure> {
+fn told_to_wait(kit: &Kit, code: u16) -> Result<(Vec<String>, Detail), Failure> {
     const WAIT: i64 = 20;
     let mut lab = Lab::new(kit, 1, true, 0)?;
     lab.ready()?;
@@ -394,7 +400,9 @@ fn told_to_wait(kit: &Kit, code: u16) -> Result<Vec<String>, Failure> {
     ensure(early == 0, || format!("{code}: {early} requests before the time was over"))?;
     lab.ready()?;
     lab.agrees()?;
-    Ok(vec![format!("{code}, retry after {WAIT} s"), "nothing sent before; then the next order".to_owned()])
+    let row =
+        vec![format!("{code}, retry after {WAIT} s"), "nothing sent before; then the next order".to_owned()];
+    Ok((row, lab.story(format!("Refused with {code}, told to wait {WAIT} s"), LEAD)))
 }
 
 /// XQ-14.
@@ -402,9 +410,11 @@ fn told_to_wait(kit: &Kit, code: u16) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// What was not obeyed, not shown, or not recovered from.
 pub async fn maintenance(kit: Kit) -> Judgement {
-    let mut rows = Vec::new();
+    let (mut rows, mut timelines) = (Vec::new(), Vec::new());
     for code in [429, 418] {
-        rows.push(told_to_wait(&kit, code)?);
+        let (row, shown) = told_to_wait(&kit, code)?;
+        rows.push(row);
+        timelines.push(shown);
         tokio::task::yield_now().await;
     }
     // The venue's own ban, of which only refusals tell.
@@ -419,6 +429,7 @@ pub async fn maintenance(kit: Kit) -> Judgement {
     lab.ready()?;
     lab.round(order.clone())?;
     lab.violations_at_most(1)?;
+    timelines.push(lab.story("A ban of 30 s", LEAD));
     rows.push(vec!["ban of 30 s".to_owned(), "one refusal, then nothing until its end".to_owned()]);
     tokio::task::yield_now().await;
     // Everything is down: streams end and are refused, requests answer 503.
@@ -452,6 +463,7 @@ pub async fn maintenance(kit: Kit) -> Judgement {
         lab.ended(&id)?;
         lab.round(order.clone())?;
         lab.agrees()?;
+        timelines.push(lab.story(name, LEAD));
         rows.push(vec![
             name.to_owned(),
             format!("not ready meanwhile; ready {:.1} s after it", took.as_secs_f64()),
@@ -461,7 +473,8 @@ pub async fn maintenance(kit: Kit) -> Judgement {
     let text =
         "429, 418, bans and maintenance: waiting times obeyed, not ready meanwhile, trading again by itself";
     let head = ["what", "outcome"].map(str::to_owned).to_vec();
-    Ok(Evidence::new(text).with(Detail::Table { title: "Closures".to_owned(), head, rows }))
+    let evidence = Evidence::new(text).with(Detail::Table { title: "Closures".to_owned(), head, rows });
+    Ok(timelines.into_iter().fold(evidence, Evidence::with))
 }
 
 fn delisted(lab: &mut Lab, ground: &Ground, other: &Ground) -> Result<(), Failure> {
