@@ -80,6 +80,9 @@ impl Gauge {
                 limit: Some(("limit".to_owned(), pool.limit)),
             }));
         }
+        let text =
+            "A venue that gives back what accepted or filled orders cost has the lower count of the two.";
+        charts.push(Detail::Note { text: text.to_owned() });
         charts.push(Detail::Chart(Chart {
             title: "Orders waiting to be sent or to be answered".to_owned(),
             unit: Unit::Count("orders".to_owned()),

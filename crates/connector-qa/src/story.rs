@@ -166,11 +166,15 @@ fn process(canvas: &mut Canvas, told: &Told<'_>, until: UnixNanos) {
     let mut begun = UnixNanos(canvas.from);
     for (events, killed) in &told.lives {
         lives.extend(canvas.span(begun, killed.unwrap_or(until), Tone::Plain, "running"));
-        ready.push((begun, Some((Tone::Doubtful, "not ready"))));
-        ready.extend(events.iter().filter_map(|event| match event {
-            Event::Ready { time, ready: true } => Some((*time, Some((Tone::Good, "ready")))),
-            Event::Ready { time, ready: false } => Some((*time, Some((Tone::Doubtful, "not ready")))),
+        let told = events.iter().filter_map(|event| match event {
+            Event::Ready { time, ready } => Some((*time, *ready)),
             _ => None,
+        });
+        // Readiness is told when it changes, so before it was the other. If it never is, nothing is known.
+        let first = told.clone().next().map(|(_, ready)| (begun, !ready));
+        ready.push((begun, None));
+        ready.extend(first.into_iter().chain(told).map(|(time, ready)| {
+            (time, Some(if ready { (Tone::Good, "ready") } else { (Tone::Doubtful, "not ready") }))
         }));
         if let Some(killed) = killed {
             kills.extend(canvas.mark(*killed, Tone::Bad, "killed"));
@@ -296,7 +300,7 @@ fn answer(seen: &Seen) -> Option<(&'static str, Tone, String)> {
             let end = end
                 .unwrap_or_else(|| if status.is_none() { " unanswered".to_owned() } else { String::new() });
             Some((
-                if tone == Tone::Good { "requests" } else { "requests refused" },
+                if tone == Tone::Good { "requests answered" } else { "requests refused or lost" },
                 tone,
                 format!("{row}{end}"),
             ))
@@ -361,4 +365,96 @@ fn venue(canvas: &mut Canvas, told: &Told<'_>, ids: &BTreeMap<ClientOrderId, usi
     let mut fills: Vec<_> = fills.collect();
     fills.sort_by_key(|mark| mark.at_ns);
     canvas.lane(Place::Venue, "ledger: fills", Vec::new(), fills);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn at(seconds: i64) -> UnixNanos {
+        UnixNanos(seconds * SECOND)
+    }
+
+    fn ready(seconds: i64, ready: bool) -> Event {
+        Event::Ready { time: at(seconds), ready }
+    }
+
+    fn link(seconds: i64, state: LinkState) -> Event {
+        Event::LinkChanged {
+            time: at(seconds),
+            link: "market".into(),
+            channel: None,
+            pair: None,
+            state,
+            reason: None,
+        }
+    }
+
+    fn spans(timeline: &Timeline, lane: &str) -> Vec<(u64, u64, String)> {
+        let lane = timeline.lanes.iter().find(|known| known.name == lane).unwrap();
+        let second = u64::try_from(SECOND).unwrap();
+        lane.spans
+            .iter()
+            .map(|span| (span.from_ns / second, span.until_ns / second, span.what.clone()))
+            .collect()
+    }
+
+    fn drawn(told: &Told<'_>) -> Timeline {
+        match story("a story", at(10), at(30), told) {
+            Detail::Timeline(timeline) => timeline,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn states_hold_until_the_next_and_are_cut_at_both_ends() {
+        let events = [
+            link(2, LinkState::Connecting),
+            link(5, LinkState::Live),
+            ready(6, true),
+            link(15, LinkState::Down),
+            ready(15, false),
+            link(40, LinkState::Live),
+        ];
+        let timeline = drawn(&Told { lives: vec![(&events, None)], ..Told::default() });
+        let expected = |one: &str, two: &str| vec![(0, 5, one.to_owned()), (5, 20, two.to_owned())];
+        assert_eq!(spans(&timeline, "link market"), expected("live", "down"));
+        assert_eq!(spans(&timeline, "readiness"), expected("ready", "not ready"));
+    }
+
+    #[test]
+    fn a_kill_ends_what_the_process_knew() {
+        let (first, second) = ([link(5, LinkState::Live)], [link(25, LinkState::Live)]);
+        let lives = vec![(first.as_slice(), Some(at(20))), (second.as_slice(), None)];
+        let timeline = drawn(&Told { lives, ..Told::default() });
+        let live = |from, until| (from, until, "live".to_owned());
+        assert_eq!(spans(&timeline, "link market"), [live(0, 10), live(15, 20)]);
+        let process = timeline.lanes.iter().find(|lane| lane.name == "process").unwrap();
+        assert_eq!((process.spans.len(), process.marks.len()), (2, 1));
+    }
+
+    #[test]
+    fn faults_and_requests_are_named_and_counted() {
+        let rule: FaultRule = serde_json::from_str(
+            r#"{"fault":"http.status","code":503,"match":{"row":"place"},"trigger":{"duration_ms":4000}}"#,
+        )
+        .unwrap();
+        let seen = |millis: i64, status| Seen {
+            time: UnixNanos(20 * SECOND + millis * 1_000_000),
+            method: "POST",
+            path: "/order".to_owned(),
+            row: Some("place"),
+            status,
+            connection: None,
+        };
+        let requests =
+            vec![seen(0, Some(503)), seen(1, Some(503)), seen(5_000, None), seen(5_001, Some(200))];
+        let timeline = drawn(&Told { faults: vec![Armed::new(at(18), &rule)], requests, ..Told::default() });
+        assert_eq!(spans(&timeline, "fault 1"), [(8, 12, "http.status 503 on place".to_owned())]);
+        let lane = timeline.lanes.iter().find(|lane| lane.name == "requests refused or lost").unwrap();
+        let marks: Vec<_> = lane.marks.iter().map(|mark| (mark.what.as_str(), mark.count)).collect();
+        assert_eq!(marks, [("place 503", 2), ("place unanswered", 1)]);
+    }
 }

@@ -167,7 +167,12 @@ pub(super) fn chart(chart: &Chart, page: &mut String) {
     let length = chart.series.iter().filter_map(last).max().unwrap_or_default();
     let limit = chart.limit.as_ref().map_or(0, |(_, value)| *value);
     let highest = chart.series.iter().map(Series::highest).max().unwrap_or_default().max(limit);
-    let _ = write!(page, "<figure><figcaption>{}</figcaption><ul class=\"legend\">", escape(&chart.title));
+    let unit = match &chart.unit {
+        Unit::Nanos => String::new(),
+        Unit::Count(what) => format!(" <span>in {}</span>", escape(what)),
+    };
+    let _ =
+        write!(page, "<figure><figcaption>{}{unit}</figcaption><ul class=\"legend\">", escape(&chart.title));
     for (number, series) in chart.series.iter().enumerate() {
         let _ = write!(page, "{}{}</li>", sample(&format!("series s{}", number % 4)), escape(&series.name));
     }
@@ -190,11 +195,7 @@ pub(super) fn chart(chart: &Chart, page: &mut String) {
             escape(&series.name)
         );
     }
-    let what = match &chart.unit {
-        Unit::Nanos => "time since the start",
-        Unit::Count(what) => &format!("{what} over time since the start"),
-    };
-    axis_title(LEFT + area.width / 2, what, page);
+    axis_title(LEFT + area.width / 2, "time since the start", page);
     page.push_str("</svg></div></figure>");
 }
 
@@ -240,18 +241,31 @@ pub(super) fn samples(title: &str, nanos: &[u64], page: &mut String) {
         sample("high"),
     );
     open(title, &line, TOP + HEIGHT + BOTTOM, page);
-    let area = Area::begin(LEFT, ORDER, sorted.last().copied().unwrap_or_default(), &Unit::Nanos, page);
+    // A few that are far out must not press all others flat: they are at the upper edge, and in the distribution.
+    let highest = sorted.last().copied().unwrap_or_default().min(high.saturating_mul(4));
+    let area = Area::begin(LEFT, ORDER, highest, &Unit::Nanos, page);
     let count = u64::try_from(nanos.len()).unwrap_or(u64::MAX);
     for at in steps(count.saturating_sub(1), 4).into_iter().filter(|at| *at < count) {
         below(area.x(at, count), &at.to_string(), page);
     }
-    axis_title(LEFT + ORDER / 2, "one sample after the other", page);
+    axis_title(LEFT + ORDER / 2, "samples in their order", page);
     // More dots than places would only make the page heavy; the highest of each is kept, so no peak is lost.
     let step = nanos.len().div_ceil(usize::try_from(ORDER).unwrap_or(1)).max(1);
     for (column, chunk) in nanos.chunks(step).enumerate() {
         let value = chunk.iter().copied().max().unwrap_or_default();
         let x = area.x(u64::try_from(column * step).unwrap_or_default(), count);
-        let _ = write!(page, "<circle cx=\"{x}\" cy=\"{}\" r=\"2\"/>", area.y(value));
+        if value > area.top_value {
+            let told = human(Duration::from_nanos(value));
+            let _ = write!(
+                page,
+                "<path class=\"out\" d=\"M{x} {}l4 7h-8z\"/><text class=\"note\" x=\"{}\" y=\"{}\">{told}</text>",
+                TOP - 3,
+                x + 7,
+                TOP + 5
+            );
+        } else {
+            let _ = write!(page, "<circle cx=\"{x}\" cy=\"{}\" r=\"2\"/>", area.y(value));
+        }
     }
     for (value, class) in [(median, "median"), (high, "high")] {
         let _ = write!(page, "<path class=\"{class}\" d=\"M{LEFT} {}h{ORDER}\"/>", area.y(value));
@@ -298,7 +312,7 @@ fn histogram(sorted: &[u64], left: u64, page: &mut String) {
         let nanos = bin_start(first + octave * 4);
         below(area.x(octave * 4, last - first), &human(Duration::from_nanos(nanos)), page);
     }
-    axis_title(left + width / 2, "how often which, logarithmic", page);
+    axis_title(left + width / 2, "samples by duration, logarithmic", page);
 }
 
 /// Height of a lane.
@@ -308,7 +322,12 @@ const NAMES: u64 = 168;
 
 /// What a timeline says, in one line.
 pub(super) fn timeline_line(timeline: &Timeline) -> String {
-    format!("{} in {} lanes over {}", timeline.size(), timeline.lanes.len(), time_of(timeline.length_ns))
+    format!(
+        "{} spans and marks in {} lanes over {}",
+        timeline.size(),
+        timeline.lanes.len(),
+        time_of(timeline.length_ns)
+    )
 }
 
 fn time_of(nanos: u64) -> String {

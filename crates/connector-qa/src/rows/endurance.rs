@@ -251,7 +251,7 @@ impl World {
         Ok(told.len())
     }
 
-    /// What happened here and there from 20 s before a loss to 20 s after it.
+    /// What happened here and there, from shortly before a loss until all was known after it.
     fn story(&mut self, name: &str, requests: &Fault, (begun, ended): (UnixNanos, UnixNanos)) -> Detail {
         const LEAD: i64 = 20_000_000_000;
         self.collect();
@@ -266,7 +266,9 @@ impl World {
         let lives = vec![(self.seen.as_slice(), None)];
         let told = Told { lives, requests: seen, orders, executions, faults: vec![lost] };
         let title = format!("The network is lost and comes back: {name}");
-        story(title, begun.offset(-LEAD), ended.offset(LEAD), &told)
+        let first = told.orders.iter().map(|order| order.created).min().unwrap_or(begun);
+        let (from, until) = (first.max(begun.offset(-LEAD)), self.memory.now().utc.max(ended.offset(LEAD)));
+        story(title, from, until, &told)
     }
 
     /// Both sides agree, nothing is open, the venue has nothing to complain of.

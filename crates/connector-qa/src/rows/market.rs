@@ -213,7 +213,7 @@ impl Age {
 
     fn detail(self) -> Detail {
         Detail::Chart(Chart {
-            title: "How long the oldest change that the local book lacks is made at the venue".to_owned(),
+            title: "Age of the oldest change that the local book lacks".to_owned(),
             unit: Unit::Nanos,
             series: vec![self.ages],
             limit: None,
