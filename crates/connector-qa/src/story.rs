@@ -133,8 +133,11 @@ const fn link_state(state: LinkState) -> (Tone, &'static str) {
     }
 }
 
+/// What something is from some moment on; absent if nothing is known, or there is nothing any more.
+type State = Option<(Tone, &'static str)>;
+
 /// What an event says of its order: what it is from then on, or that it has ended.
-fn order_step(event: &Event) -> Option<(Option<(Tone, &'static str)>, Tone, &'static str)> {
+fn order_step(event: &Event) -> Option<(State, Tone, &'static str)> {
     Some(match event {
         Event::OrderCreated(_) => (Some((Tone::Good, "open")), Tone::Good, "created"),
         Event::OrderUnknown(_) => (Some((Tone::Doubtful, "unknown")), Tone::Doubtful, "unknown"),
@@ -228,7 +231,7 @@ fn names(told: &Told<'_>) -> BTreeMap<ClientOrderId, usize> {
 }
 
 /// Steps and marks of one order, or of all.
-type OrderLane = (Vec<(UnixNanos, Option<(Tone, &'static str)>)>, Vec<Mark>);
+type OrderLane = (Vec<(UnixNanos, State)>, Vec<Mark>);
 
 fn own_orders(canvas: &mut Canvas, told: &Told<'_>, ids: &BTreeMap<ClientOrderId, usize>) {
     let apart = ids.len() <= OWN_LANES;

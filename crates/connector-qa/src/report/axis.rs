@@ -93,7 +93,7 @@ mod tests {
             times(60 * SECOND, 6).into_iter().map(time).collect::<Vec<_>>().join(" "),
             "0 10 s 20 s 30 s 40 s 50 s 60 s"
         );
-        assert_eq!(times(430 * SECOND, 6).into_iter().map(time).last().unwrap(), "6 min");
+        assert_eq!(times(430 * SECOND, 6).into_iter().map(time).next_back().unwrap(), "6 min");
         assert_eq!(times(900_000, 5).into_iter().map(time).nth(1).unwrap(), "200 µs");
         assert_eq!(time(1_500_000_000), "1.5 s");
         assert_eq!(time(2 * 3_600 * SECOND), "2 h");

@@ -59,7 +59,7 @@ mod tests {
         for row in rows {
             assert_eq!(row.replace("\\|", "").matches('|').count(), 6, "{row}");
         }
-        assert!(text.contains("- SQ-09 Orders in 10 s: ▁"), "{text}");
+        assert!(text.contains("- SQ-09 Orders in 10 s: ▂▄▆█"), "{text}");
         assert!(text.contains("- SQ-09 What happened: 3 spans and marks in 1 lanes"), "{text}");
         assert!(text.contains("order 12 \\| stuck in &lt;pending_cancel>"), "{text}");
     }

@@ -87,8 +87,8 @@ impl Detail {
                 Some((title, format!("{} {}", plot::sparkline(nanos), plot::samples_line(nanos))))
             }
             Self::Chart(chart) => {
-                let values: Vec<_> = chart.series.first()?.points.iter().map(|(_, value)| *value).collect();
-                Some((&chart.title, format!("{} {}", plot::sparkline(&values), plot::chart_line(chart))))
+                let shape = plot::sparkline(&plot::evenly(chart.series.first()?));
+                Some((&chart.title, format!("{shape} {}", plot::chart_line(chart))))
             }
             Self::Timeline(timeline) => Some((&timeline.title, plot::timeline_line(timeline))),
         }

@@ -445,10 +445,33 @@ fn show_lane(lane: &Lane, y: u64, length: u64, width: u64, page: &mut String) {
     }
 }
 
+/// Columns of a sparkline.
+const COLUMNS: usize = 24;
+
+/// The highest value of each column of time; where no point is, the value before holds.
+pub(super) fn evenly(series: &Series) -> Vec<u64> {
+    let length = series.points.last().map_or(0, |(at, _)| *at);
+    let last = u64::try_from(COLUMNS - 1).unwrap_or_default();
+    let mut columns: Vec<Option<u64>> = vec![None; COLUMNS];
+    for (at, value) in &series.points {
+        let column = usize::try_from(place(*at, length, last)).unwrap_or_default();
+        if let Some(held) = columns.get_mut(column) {
+            *held = (*held).max(Some(*value));
+        }
+    }
+    let mut before = 0;
+    columns
+        .into_iter()
+        .map(|value| {
+            before = value.unwrap_or(before);
+            before
+        })
+        .collect()
+}
+
 /// The shape of something in one line of text.
 pub(super) fn sparkline(values: &[u64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    const COLUMNS: usize = 24;
     let highest = values.iter().copied().max().unwrap_or_default().max(1);
     let size = values.len().div_ceil(COLUMNS).max(1);
     let bar = |chunk: &[u64]| {
@@ -495,5 +518,8 @@ mod tests {
         assert_eq!(value(&Unit::Nanos, 2_000_000), "2 ms");
         assert_eq!(sparkline(&[0, 1, 2, 3, 4, 5, 6, 7]), "▁▂▃▄▅▆▇█");
         assert_eq!(sparkline(&[]), "");
+        let mut series = Series::new("one", Shape::Steps);
+        series.points = vec![(0, 1), (10, 8), (22, 0), (23, 5)];
+        assert_eq!(sparkline(&evenly(&series)), "▁▁▁▁▁▁▁▁▁▁████████████▁▅");
     }
 }
