@@ -23,6 +23,7 @@ pub mod order;
 mod pair;
 pub mod recording;
 pub mod rules;
+pub mod scan;
 mod secret;
 pub mod throttle;
 pub mod time;

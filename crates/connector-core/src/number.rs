@@ -6,6 +6,17 @@ use rust_decimal::Decimal;
 use serde::de::{Deserializer, Visitor};
 use serde::ser::Serializer;
 
+/// 10^0 to 10^19: all that fit.
+pub(crate) const POWERS_OF_TEN: [u64; 20] = {
+    let mut powers = [1; 20];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
 /// Reads a plain decimal number (`-?digits[.digits]`), exactly.
 ///
 /// Errors: `None` for anything else: empty text, exponents, signs other than a leading minus, or more digits than

@@ -469,7 +469,7 @@ impl Judged {
                 if let Some(book) = self.sync.book()
                     && let Some(id) = book.last_id()
                 {
-                    push(&mut self.reached, (id, (book.best_bid().copied(), book.best_ask().copied())));
+                    push(&mut self.reached, (id, (book.best_bid(), book.best_ask())));
                 }
             }
             Step::Buffered => self.waiting.extend(message.last_id),

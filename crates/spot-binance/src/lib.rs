@@ -4,6 +4,7 @@
 //! ([`Dialect::REST`]) and its streams. Orders and events go by the venue's JSON API; the user stream is the WebSocket
 //! API's signed subscription, as listen keys have ended for spot.
 
+mod hot;
 mod rest;
 mod spec;
 mod stream;

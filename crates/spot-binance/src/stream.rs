@@ -11,7 +11,7 @@ use connector_core::time::UnixNanos;
 use connector_core::{Asset, Cause, ClientOrderId, Decimal, Effect, Error, ExchangeOrderId, TradeId};
 use smol_str::{SmolStr, StrExt as _, format_smolstr};
 
-use crate::rest;
+use crate::{hot, rest};
 use crate::spec::SPEC;
 use crate::wire::{AccountPosition, ExecutionReport, Num};
 
@@ -42,6 +42,11 @@ pub(crate) fn login(keys: &Keyring, stamp: Stamp, id: u64) -> Result<String, Err
 /// it), are told apart by their fields.
 pub(crate) fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
     let Frame { bytes, symbols, bids, asks, .. } = frame;
+    if hot::frame(bytes, symbols, (bids, asks), out).is_some() {
+        return Ok(());
+    }
+    bids.clear();
+    asks.clear();
     parse_frame(bytes, |root| {
         let stream = root.get("stream").and_then(Json::text);
         let inner = match stream {

@@ -2,8 +2,10 @@
 //!
 //! [`Book`] holds levels and knows nothing of continuity; [`BookSync`] decides what may be applied and when the book is proven.
 
+mod dense;
 mod ladder;
 mod sync;
+mod wide;
 
 use rust_decimal::Decimal;
 
@@ -62,9 +64,8 @@ impl Book {
         self.bids.clear();
         self.asks.clear();
         (self.last_id, self.time) = (None, None);
-        // Snapshots come best first, ladders grow best last.
-        apply(&mut self.bids, message.bids.iter().rev())?;
-        apply(&mut self.asks, message.asks.iter().rev())?;
+        self.bids.set_all(message.bids).map_err(BadLevel)?;
+        self.asks.set_all(message.asks).map_err(BadLevel)?;
         (self.last_id, self.time) = (message.last_id, message.time);
         Ok(())
     }
@@ -74,8 +75,8 @@ impl Book {
     /// # Errors
     /// As [`apply_snapshot`](Self::apply_snapshot).
     pub fn apply_diff(&mut self, message: &BookMessage<'_>) -> Result<(), BadLevel> {
-        apply(&mut self.bids, message.bids.iter())?;
-        apply(&mut self.asks, message.asks.iter())?;
+        self.bids.set_all(message.bids).map_err(BadLevel)?;
+        self.asks.set_all(message.asks).map_err(BadLevel)?;
         self.last_id = message.last_id.or(self.last_id);
         self.time = message.time.or(self.time);
         Ok(())
@@ -114,13 +115,13 @@ impl Book {
 
     /// The best bid.
     #[must_use]
-    pub fn best_bid(&self) -> Option<&Level> {
+    pub fn best_bid(&self) -> Option<Level> {
         self.bids.best()
     }
 
     /// The best ask.
     #[must_use]
-    pub fn best_ask(&self) -> Option<&Level> {
+    pub fn best_ask(&self) -> Option<Level> {
         self.asks.best()
     }
 
@@ -140,7 +141,7 @@ impl Book {
     /// The best `depth` bids and asks, best first.
     #[must_use]
     pub fn to_levels(&self, depth: usize) -> (Vec<Level>, Vec<Level>) {
-        (self.bids.iter().take(depth).copied().collect(), self.asks.iter().take(depth).copied().collect())
+        (self.bids.iter().take(depth).collect(), self.asks.iter().take(depth).collect())
     }
 
     /// The worst price an order of `side` over `amount` would trade at now.
@@ -229,13 +230,6 @@ enum Unit {
 struct Walked {
     price: Decimal,
     quote: Decimal,
-}
-
-fn apply<'l>(ladder: &mut Ladder, levels: impl Iterator<Item = &'l Level>) -> Result<(), BadLevel> {
-    for level in levels {
-        ladder.set(*level).ok_or(BadLevel(*level))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

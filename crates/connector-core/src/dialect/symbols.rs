@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::message::Market;
@@ -10,7 +11,8 @@ use crate::pair::Pair;
 /// The map between the venue's symbols and our pairs, one to one.
 #[derive(Clone, Debug, Default)]
 pub struct Symbols {
-    by_symbol: BTreeMap<SmolStr, Market>,
+    /// Looked into for every frame, never walked through.
+    by_symbol: FxHashMap<SmolStr, Market>,
     by_pair: BTreeMap<Pair, SmolStr>,
 }
 
@@ -30,6 +32,7 @@ impl Symbols {
 
     /// The market a symbol stands for; the symbol itself where it is not mapped.
     #[must_use]
+    #[inline]
     pub fn market(&self, symbol: &str) -> Market {
         self.by_symbol.get(symbol).cloned().unwrap_or_else(|| Market::Symbol(SmolStr::new(symbol)))
     }

@@ -1,0 +1,118 @@
+//! The three frames that come all the time, read in the one layout the venue writes them in. Anything else is `None` and
+//! goes to the general parser.
+
+use connector_core::TradeId;
+use connector_core::dialect::Symbols;
+use connector_core::message::{BestPrice, BookMessage, Level, Sink, Trade};
+use connector_core::order::Side;
+use connector_core::scan::Scan;
+
+/// Reads a frame of depth changes, a trade or a best price, raw or from a combined stream.
+#[inline]
+pub(crate) fn frame(
+    bytes: &[u8],
+    symbols: &Symbols,
+    (bids, asks): (&mut Vec<Level>, &mut Vec<Level>),
+    out: &mut impl Sink,
+) -> Option<()> {
+    let mut scan = Scan::new(bytes);
+    let combined = scan.skip_if(br#"{"stream":""#);
+    if combined {
+        scan.text()?;
+        scan.skip(br#","data":"#)?;
+    }
+    let end = |scan: &mut Scan<'_>| {
+        scan.skip(b"}")?;
+        combined.then(|| scan.skip(b"}")).unwrap_or(Some(()))?;
+        scan.is_done().then_some(())
+    };
+    if scan.skip_if(br#"{"u":"#) {
+        best_price(scan, symbols, end, out)
+    } else if scan.skip_if(br#"{"e":"trade","E":"#) {
+        trade(scan, symbols, end, out)
+    } else {
+        scan.skip(br#"{"e":"depthUpdate","E":"#)?;
+        let time = Some(scan.millis()?);
+        scan.skip(br#","s":""#)?;
+        let symbol = scan.text()?;
+        scan.skip(br#","U":"#)?;
+        let first_id = Some(scan.uint()?);
+        scan.skip(br#","u":"#)?;
+        let last_id = Some(scan.uint()?);
+        scan.skip(br#","b":"#)?;
+        scan.levels(bids)?;
+        scan.skip(br#","a":"#)?;
+        scan.levels(asks)?;
+        end(&mut scan)?;
+        let market = symbols.market(symbol);
+        out.book(BookMessage { first_id, last_id, time, ..BookMessage::diff(&market, bids, asks) });
+        Some(())
+    }
+}
+
+fn best_price(
+    mut scan: Scan<'_>,
+    symbols: &Symbols,
+    end: impl Fn(&mut Scan<'_>) -> Option<()>,
+    out: &mut impl Sink,
+) -> Option<()> {
+    let id = Some(scan.uint()?);
+    scan.skip(br#","s":""#)?;
+    let symbol = scan.text()?;
+    scan.skip(br#","b":""#)?;
+    let bid = scan.decimal()?;
+    scan.skip(br#","B":""#)?;
+    let bid_amount = scan.decimal()?;
+    scan.skip(br#","a":""#)?;
+    let ask = scan.decimal()?;
+    scan.skip(br#","A":""#)?;
+    let ask_amount = scan.decimal()?;
+    end(&mut scan)?;
+    // An empty side is announced with price and amount zero.
+    let (has_bid, has_ask) = (!bid.is_zero(), !ask.is_zero());
+    out.best_price(BestPrice {
+        market: symbols.market(symbol),
+        bid: has_bid.then_some(bid),
+        bid_amount: has_bid.then_some(bid_amount),
+        ask: has_ask.then_some(ask),
+        ask_amount: has_ask.then_some(ask_amount),
+        id,
+        time: None,
+    });
+    Some(())
+}
+
+fn trade(
+    mut scan: Scan<'_>,
+    symbols: &Symbols,
+    end: impl Fn(&mut Scan<'_>) -> Option<()>,
+    out: &mut impl Sink,
+) -> Option<()> {
+    scan.uint()?;
+    scan.skip(br#","s":""#)?;
+    let symbol = scan.text()?;
+    scan.skip(br#","t":"#)?;
+    let trade_id = TradeId::new(scan.digits()?);
+    scan.skip(br#","p":""#)?;
+    let price = scan.decimal()?;
+    scan.skip(br#","q":""#)?;
+    let amount = scan.decimal()?;
+    scan.skip(br#","T":"#)?;
+    let time = Some(scan.millis()?);
+    scan.skip(br#","m":"#)?;
+    let seller_is_taker = scan.skip_if(b"true");
+    if !seller_is_taker {
+        scan.skip(b"false")?;
+    }
+    scan.skip(br#","M":true"#)?;
+    end(&mut scan)?;
+    out.trade(Trade {
+        market: symbols.market(symbol),
+        trade_id,
+        price,
+        amount,
+        taker_side: if seller_is_taker { Side::Sell } else { Side::Buy },
+        time,
+    });
+    Some(())
+}
