@@ -46,6 +46,17 @@ impl<'a> Scan<'a> {
     /// The text up to the next quote, which is stepped over too: printable ASCII without escapes.
     #[inline]
     pub fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.plain()?).ok()
+    }
+
+    /// Steps over such a text.
+    #[inline]
+    pub fn skip_text(&mut self) -> Option<()> {
+        self.plain().map(|_| ())
+    }
+
+    #[inline]
+    fn plain(&mut self) -> Option<&'a [u8]> {
         let mut end = 0;
         // Eight bytes at a time, as long as none of them can end the text.
         while let Some(bytes) = self.rest.get(end..).and_then(<[u8]>::first_chunk) {
@@ -60,7 +71,7 @@ impl<'a> Scan<'a> {
         let (text, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest;
         self.skip(b"\"")?;
-        std::str::from_utf8(text).ok()
+        Some(text)
     }
 
     /// The digits of an integer that is not negative, at most 18 of them.

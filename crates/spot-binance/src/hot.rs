@@ -8,7 +8,6 @@ use connector_core::order::Side;
 use connector_core::scan::Scan;
 
 /// Reads a frame of depth changes, a trade or a best price, raw or from a combined stream.
-#[inline]
 pub(crate) fn frame(
     bytes: &[u8],
     symbols: &Symbols,
@@ -18,7 +17,7 @@ pub(crate) fn frame(
     let mut scan = Scan::new(bytes);
     let combined = scan.skip_if(br#"{"stream":""#);
     if combined {
-        scan.text()?;
+        scan.skip_text()?;
         scan.skip(br#","data":"#)?;
     }
     let end = |scan: &mut Scan<'_>| {
