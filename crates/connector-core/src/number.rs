@@ -7,15 +7,13 @@ use serde::de::{Deserializer, Visitor};
 use serde::ser::Serializer;
 
 /// 10^0 to 10^19: all that fit.
-pub(crate) const POWERS_OF_TEN: [u64; 20] = {
-    let mut powers = [1; 20];
-    let mut i = 1;
-    while i < powers.len() {
-        powers[i] = powers[i - 1] * 10;
-        i += 1;
-    }
-    powers
-};
+#[rustfmt::skip]
+pub(crate) const POWERS_OF_TEN: [u64; 20] = [
+    1, 10, 100, 1_000, 10_000,
+    100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000,
+    10_000_000_000, 100_000_000_000, 1_000_000_000_000, 10_000_000_000_000, 100_000_000_000_000,
+    1_000_000_000_000_000, 10_000_000_000_000_000, 100_000_000_000_000_000, 1_000_000_000_000_000_000, 10_000_000_000_000_000_000,
+];
 
 /// Reads a plain decimal number (`-?digits[.digits]`), exactly.
 ///

@@ -250,7 +250,9 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_none() {
-        for text in ["", "-", ".", "1.", ".5", "1e3", "+1", "1.2.3", " 1", "0x1", "NaN", "1:2", "12/3.5", "1.5 "] {
+        for text in
+            ["", "-", ".", "1.", ".5", "1e3", "+1", "1.2.3", " 1", "0x1", "NaN", "1:2", "12/3.5", "1.5 "]
+        {
             assert_eq!(number(text), None, "{text}");
             let long = format!("{text}\",\"12345678.90\"]");
             assert_eq!(Scan::new(long.as_bytes()).decimal(), None, "{text}");
@@ -265,7 +267,7 @@ mod tests {
     proptest! {
         #[test]
         fn texts_end_at_what_ends_them(text in "[ -~é\u{7f}\u{1}]{0,40}") {
-            let plain = text.find(|c: char| !(' '..='~').contains(&c) || c == '\\').map_or(true, |at| {
+            let plain = text.find(|c: char| !(' '..='~').contains(&c) || c == '\\').is_none_or(|at| {
                 text.find('"').is_some_and(|quote| quote < at)
             });
             let frame = format!("{text}\"behind the text");

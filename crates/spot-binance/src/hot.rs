@@ -22,7 +22,9 @@ pub(crate) fn frame(
     }
     let end = |scan: &mut Scan<'_>| {
         scan.skip(b"}")?;
-        combined.then(|| scan.skip(b"}")).unwrap_or(Some(()))?;
+        if combined {
+            scan.skip(b"}")?;
+        }
         scan.is_done().then_some(())
     };
     if scan.skip_if(br#"{"u":"#) {
@@ -114,4 +116,29 @@ fn trade(
         time,
     });
     Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use connector_core::message::Message;
+
+    use super::*;
+
+    // The examples of the page `web-socket-streams`, read on 2026-11-22, without its spaces. That what is read is right is for
+    // `tests/dialect`; without this test the scanner could refuse everything there.
+    const DEPTH: &str = r#"{"e":"depthUpdate","E":1672515782136,"s":"BNBBTC","U":157,"u":160,"b":[["0.0024","10"]],"a":[["0.0026","100"]]}"#;
+    const TRADE: &str = r#"{"e":"trade","E":1672515782136,"s":"BNBBTC","t":12345,"p":"0.001","q":"100","T":1672515782136,"m":true,"M":true}"#;
+    const BEST: &str = r#"{"u":400900217,"s":"BNBUSDT","b":"25.35190000","B":"31.21000000","a":"25.36520000","A":"40.66000000"}"#;
+
+    #[test]
+    fn what_the_venue_writes_is_taken() {
+        for text in [DEPTH, TRADE, BEST] {
+            for text in [text.to_owned(), format!(r#"{{"stream":"bnbbtc@some","data":{text}}}"#)] {
+                let mut out: Vec<Message> = Vec::new();
+                let levels = (&mut Vec::new(), &mut Vec::new());
+                assert_eq!(frame(text.as_bytes(), &Symbols::default(), levels, &mut out), Some(()), "{text}");
+                assert_eq!(out.len(), 1);
+            }
+        }
+    }
 }

@@ -11,9 +11,9 @@ use connector_core::time::UnixNanos;
 use connector_core::{Asset, Cause, ClientOrderId, Decimal, Effect, Error, ExchangeOrderId, TradeId};
 use smol_str::{SmolStr, StrExt as _, format_smolstr};
 
-use crate::{hot, rest};
 use crate::spec::SPEC;
 use crate::wire::{AccountPosition, ExecutionReport, Num};
+use crate::{hot, rest};
 
 /// The frame that subscribes to or unsubscribes from market streams.
 pub(crate) fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {

@@ -400,10 +400,8 @@ impl Dense {
 
     fn refine(&mut self, unit: u64) {
         let factor = self.unit.by / unit;
-        let ranks: Vec<_> = self
-            .ranks()
-            .map(|(rank, amount)| (((rank ^ self.flip) * factor) ^ self.flip, amount))
-            .collect();
+        let ranks: Vec<_> =
+            self.ranks().map(|(rank, amount)| (((rank ^ self.flip) * factor) ^ self.flip, amount)).collect();
         self.unit = Divider::new(unit);
         let first = ranks.first().map_or(0, |(rank, _)| *rank >> PAGE_BITS);
         self.build(first, ranks);

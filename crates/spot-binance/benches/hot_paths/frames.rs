@@ -106,7 +106,9 @@ impl Market {
         let (bid_amount, ask_amount) = (self.amount(), self.amount());
         format!(
             "{{\"stream\":\"btcusdt@bookTicker\",\"data\":{{\"u\":{},\"s\":\"{SYMBOL}\",\"b\":\"{}\",\"B\":\"{bid_amount}\",\"a\":\"{}\",\"A\":\"{ask_amount}\"}}}}",
-            self.id, Self::price(self.bid), Self::price(self.bid + 1)
+            self.id,
+            Self::price(self.bid),
+            Self::price(self.bid + 1)
         )
     }
 
@@ -116,7 +118,11 @@ impl Market {
         let amount = self.amount();
         format!(
             "{{\"stream\":\"btcusdt@trade\",\"data\":{{\"e\":\"trade\",\"E\":{},\"s\":\"{SYMBOL}\",\"t\":{},\"p\":\"{}\",\"q\":\"{amount}\",\"T\":{},\"m\":{},\"M\":true}}}}",
-            self.time, self.id, Self::price(self.bid), self.time - 1, self.id % 2 == 0
+            self.time,
+            self.id,
+            Self::price(self.bid),
+            self.time - 1,
+            self.id.is_multiple_of(2)
         )
     }
 }

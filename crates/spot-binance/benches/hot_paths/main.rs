@@ -41,14 +41,19 @@ fn main() {
     let depth: Vec<String> = (0..20_000).map(|_| market.depth()).collect();
     let best: Vec<String> = (0..100_000).map(|_| market.best_price()).collect();
     let trade: Vec<String> = (0..100_000).map(|_| market.trade()).collect();
-    println!("{}", depth[1]);
     let (mut bids, mut asks): (Vec<Level>, Vec<Level>) = Default::default();
     for round in 0..5 {
         let mut sink = Apply { sync: BookSync::new(BookRule::Sequenced), best: None, trade: None, levels: 0 };
         let mut run = |text: &mut [u8], sink: &mut Apply| {
             bids.clear();
             asks.clear();
-            let frame = Frame { role: LinkRole::Public, bytes: text, symbols: &symbols, bids: &mut bids, asks: &mut asks };
+            let frame = Frame {
+                role: LinkRole::Public,
+                bytes: text,
+                symbols: &symbols,
+                bids: &mut bids,
+                asks: &mut asks,
+            };
             SpotBinance::frame(frame, sink).unwrap();
         };
         let mut first = snapshot.clone().into_bytes();
@@ -61,8 +66,16 @@ fn main() {
                 run(text, &mut sink);
             }
             let ns = start.elapsed().as_nanos() as f64;
-            println!("{round} {name}: {:.1} ns/frame {:.2} ns/level, {} levels {:?}", ns / set.len() as f64, ns / sink.levels as f64, sink.levels, sink.sync.status());
-            if let Some(book) = sink.sync.book() { println!("  {} {}", book.bids().len(), book.asks().len()); }
+            println!(
+                "{round} {name}: {:.1} ns/frame {:.2} ns/level, {} levels {:?}",
+                ns / set.len() as f64,
+                ns / sink.levels as f64,
+                sink.levels,
+                sink.sync.status()
+            );
+            if let Some(book) = sink.sync.book() {
+                println!("  {} {}", book.bids().len(), book.asks().len());
+            }
         }
     }
     snapshot.clear();

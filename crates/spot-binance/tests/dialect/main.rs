@@ -7,6 +7,7 @@
 
 mod faults;
 mod hostile;
+mod hot;
 mod rest;
 mod signing;
 mod stream;

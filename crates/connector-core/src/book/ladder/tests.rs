@@ -22,8 +22,7 @@ fn equal_prices_of_different_scales_are_one_level() {
 fn refuses_what_is_no_level_and_stays_as_it_was() {
     let mut bids = Ladder::new(Side::Buy);
     bids.set(&level("79228162514264337593543950335", "1")).unwrap();
-    for (price, amount) in [("0", "1"), ("-1", "1"), ("1", "-1"), ("0.0000000000000000000000000001", "1")]
-    {
+    for (price, amount) in [("0", "1"), ("-1", "1"), ("1", "-1"), ("0.0000000000000000000000000001", "1")] {
         let level = level(price, amount);
         assert_eq!(bids.set(&level), Err(level), "{price} {amount}");
     }
