@@ -21,6 +21,7 @@ const STEPS: &[Step] = &[
     Step { title: "dependencies of exchange crates", run: dependencies },
     Step { title: "licences, bans, sources", run: deny },
     Step { title: "tests", run: tests },
+    Step { title: "coverage", run: coverage },
     Step { title: "QA checklist", run: checklist },
 ];
 
@@ -52,6 +53,11 @@ pub(crate) fn all(workspace: &Workspace) -> ExitCode {
         say(&format!("\nfailed steps: {}", bad.join("; ")));
     }
     finish(total)
+}
+
+/// Measures the coverage alone.
+pub(crate) fn measure(workspace: &Workspace) -> ExitCode {
+    if coverage(workspace).failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Runs the tests alone.
@@ -92,6 +98,19 @@ fn tests(workspace: &Workspace) -> Tally {
         tally += run;
     }
     tally
+}
+
+/// The least share of lines that tests must run, in per cent: of the core …
+const CORE_COVERAGE: u64 = 90;
+/// … and of each connector.
+const CONNECTOR_COVERAGE: u64 = 80;
+
+/// Apart from `tests`, as what is built to count runs slower; by a program of its own, so that this one builds in seconds.
+fn coverage(workspace: &Workspace) -> Tally {
+    let mut command = workspace.cargo("run");
+    command.args(["--quiet", "--package", "coverage", "--"]).arg(format!("connector-core={CORE_COVERAGE}"));
+    command.args(workspace.connectors.iter().map(|connector| format!("{connector}={CONNECTOR_COVERAGE}")));
+    succeed(&mut command)
 }
 
 /// Reads a test program's line `test result: ok. 3 passed; 0 failed; …`.

@@ -47,6 +47,8 @@ enum Arguments {
     Watch(Passed),
     /// Run every test of the workspace
     Test,
+    /// Line coverage of the core and of every connector, with the lines that no test runs
+    Coverage,
     /// Everything CI runs, in CI's order
     Ci,
 }
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Arguments::Record(passed) => pass_on(&workspace, "record", &passed.rest),
         Arguments::Watch(passed) => pass_on(&workspace, "watch", &passed.rest),
         Arguments::Test => Ok(ci::test(&workspace)),
+        Arguments::Coverage => Ok(ci::measure(&workspace)),
         Arguments::Ci => Ok(ci::all(&workspace)),
     };
     done.unwrap_or_else(|usage| refuse(&usage))
