@@ -61,7 +61,11 @@ fn build(root: &Path, packages: &[&str]) -> Result<Vec<Program>, String> {
         return Err("the tests do not build".to_owned());
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    Ok(text.lines().filter_map(|line| program(&serde_json::from_str(line).ok()?)).collect())
+    let mut programs: Vec<_> =
+        text.lines().filter_map(|line| program(&serde_json::from_str(line).ok()?)).collect();
+    // Cargo tells of them as they get ready.
+    programs.sort_by(|one: &Program, other| one.path.cmp(&other.path));
+    Ok(programs)
 }
 
 /// The test program that one of cargo's messages tells of, if it does.
