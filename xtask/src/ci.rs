@@ -28,8 +28,9 @@ const STEPS: &[Step] = &[
 /// Everything, without TLS so that no OpenSSL headers are needed …
 const EVERYTHING: &[&str] = &["--workspace", "--no-default-features"];
 /// … and what users can add to the core. Apart, so that everything else is built as the other commands build it.
-const ADDED: &[&str] =
-    &["--package", "connector-core", "--no-default-features", "--features", "sqlite,keystore,metrics,gzip"];
+const ADDED: &[&str] = &["--package", "connector-core", "--no-default-features", "--features", FEATURES];
+const FEATURES: &str =
+    "connector-core/sqlite,connector-core/keystore,connector-core/metrics,connector-core/gzip";
 /// The core without any of it: what only a feature needs must not be missed, nor be a warning, where it is off.
 const BARE: &[&str] = &["--package", "connector-core", "--no-default-features"];
 
@@ -108,7 +109,9 @@ const CONNECTOR_COVERAGE: u64 = 80;
 /// Apart from `tests`, as what is built to count runs slower; by a program of its own, so that this one builds in seconds.
 fn coverage(workspace: &Workspace) -> Tally {
     let mut command = workspace.cargo("run");
-    command.args(["--quiet", "--package", "coverage", "--"]).arg(format!("connector-core={CORE_COVERAGE}"));
+    command
+        .args(["--quiet", "--package", "coverage", "--", FEATURES])
+        .arg(format!("connector-core={CORE_COVERAGE}"));
     command.args(workspace.connectors.iter().map(|connector| format!("{connector}={CONNECTOR_COVERAGE}")));
     succeed(&mut command)
 }

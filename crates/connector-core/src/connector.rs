@@ -3,22 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_core::Stream;
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
-use tokio_stream::wrappers::BroadcastStream;
-use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use crate::budget::{Adjusted, Candidate, Mode};
 use crate::dialect::{Dialect, Domain, Keyring, Spec};
 use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, Phase, Trading, Urls};
 use crate::error::{Cause, Effect, Error};
-use crate::event::Event;
 use crate::id::ClientOrderId;
 use crate::journal::{Durability, History, Journal, Scope, SharedJournal};
 use crate::message::{BestPrice, FeeRates, TradingRule};
@@ -27,6 +21,7 @@ use crate::order::{NewOrder, OrderState, OrderType, Side, TrackedOrder};
 use crate::pair::{Asset, Pair};
 use crate::recording::{RawSink, Recorded, SharedSink, Tap};
 use crate::secret::Credentials;
+use crate::streams::{Events, LimitChanges};
 use crate::throttle::PoolUsage;
 use crate::time::{Now, UnixNanos};
 
@@ -298,7 +293,7 @@ fn fresh_instance() -> u32 {
 
 /// A live connection to one venue. Cheap to clone; all clones are the same connector, and the last one dropped ends it.
 ///
-/// Calls that give orders return at once; what becomes of them comes as [`Event`]s. Calls that read answer from memory.
+/// Calls that give orders return at once; what becomes of them comes as [`Event`](crate::Event)s. Calls that read answer from memory.
 #[derive(Clone)]
 pub struct Connector {
     inner: Arc<Inner>,
@@ -510,13 +505,23 @@ impl Connector {
         self.driver().read(|engine| engine.fees(pair))
     }
 
-    /// Use of the venue's limits.
+    /// Use of the venue's limits, now.
     #[must_use]
     pub fn limits(&self) -> Vec<PoolUsage> {
-        self.driver().turn(|engine, now| engine.limits(now))
+        self.driver().look(|engine, now| engine.limits(now))
     }
 
-    /// Follows one more pair; its book is live after the next [`Event::BookLive`] of the pair.
+    /// Use of the venue's limits, now and whenever it has changed. That a limit is nearly used up comes as
+    /// [`LimitWarning`](crate::Event::LimitWarning) as well, at once.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn limit_changes(&self) -> LimitChanges {
+        LimitChanges::new(Arc::clone(self.driver()))
+    }
+
+    /// Follows one more pair; its book is live after the next [`BookLive`](crate::Event::BookLive) of the pair.
     ///
     /// # Errors
     /// The venue does not list it.
@@ -563,7 +568,7 @@ impl Connector {
     /// All events from now on.
     #[must_use]
     pub fn events(&self) -> Events {
-        Events(BroadcastStream::new(self.driver().subscribe()))
+        Events::new(self.driver().subscribe())
     }
 
     /// Cancels all own open orders and waits until the venue has confirmed, at most `patience`; then closes everything.
@@ -669,30 +674,4 @@ pub struct Stopped {
     pub unrecorded: usize,
     /// How long it took.
     pub took: Duration,
-}
-
-/// The reader was too slow: this many events were dropped for it. State is best read afresh from the connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the reader lagged: {0} events were dropped for it")]
-pub struct Lagged(pub u64);
-
-/// A stream of events, bounded: a reader that is too slow gets [`Lagged`] in place of what it missed, and then goes on.
-#[derive(Debug)]
-pub struct Events(BroadcastStream<Event>);
-
-impl Events {
-    /// The next event; `None` once the connector has ended.
-    pub async fn next(&mut self) -> Option<Result<Event, Lagged>> {
-        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
-    }
-}
-
-impl Stream for Events {
-    type Item = Result<Event, Lagged>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Pin::new(&mut self.0).poll_next(context).map(|item| {
-            item.map(|result| result.map_err(|BroadcastStreamRecvError::Lagged(missed)| Lagged(missed)))
-        })
-    }
 }

@@ -25,15 +25,17 @@ pub mod recording;
 pub mod rules;
 pub mod scan;
 mod secret;
+mod streams;
 pub mod throttle;
 pub mod time;
 pub mod time_sync;
 pub mod wire;
 
-pub use connector::{Builder, Connector, Events, Lagged, OwnOrders, Stopped};
+pub use connector::{Builder, Connector, OwnOrders, Stopped};
 pub use error::{Cause, Effect, Error};
 pub use event::Event;
 pub use id::{ClientOrderId, ExchangeOrderId, TradeId};
 pub use pair::{Asset, Pair, PairError};
 pub use rust_decimal::Decimal;
 pub use secret::{Credentials, Secret};
+pub use streams::{Events, Lagged, LimitChanges};

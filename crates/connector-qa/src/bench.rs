@@ -604,7 +604,9 @@ pub struct Desk {
 }
 
 impl Desk {
-    fn new(connector: Connector) -> Self {
+    /// Listens to a connector from now on.
+    #[must_use]
+    pub fn new(connector: Connector) -> Self {
         Self { events: connector.events(), connector, seen: Vec::new() }
     }
 

@@ -1,15 +1,13 @@
 //! A venue of a row's own in memory, and an engine on it, under virtual time: for what takes minutes, and for kills.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
 use connector_core::engine::Trading;
 use connector_core::event::Event;
-use connector_core::journal::{Entry, Journal as _, MemoryJournal};
+use connector_core::journal::MemoryJournal;
 use connector_core::order::NewOrder;
 use connector_core::time::{Mono, Now, UnixNanos};
-use connector_core::wire::{Action, Input, Machine};
 use connector_core::{ClientOrderId, Decimal, Error, Pair};
 use connector_venue::exchange::Exchange;
 use connector_venue::faults::FaultRule;
@@ -20,64 +18,12 @@ use connector_venue::venue::Venue;
 
 use crate::bench::{Failure, Ground, Open, Plan, credentials, ensure, furnish, grounds, main_key, of};
 use crate::checklist::Kit;
+use crate::recorded::Recorded;
 use crate::report::Detail;
 use crate::story::{Armed, Told, story};
 
 /// Longest wait, in virtual time, for something that has no time of its own.
 pub const LONG: Duration = Duration::from_secs(180);
-
-/// An engine whose journal takes its time to store, so that a kill loses what is under way.
-struct Recorded {
-    engine: Box<dyn Trading>,
-    journal: MemoryJournal,
-    lag: Duration,
-    under_way: VecDeque<(Mono, Entry)>,
-    events: Vec<Event>,
-}
-
-impl Recorded {
-    /// Takes what the engine has to tell, as every driver does after every turn.
-    fn turn<R>(&mut self, now: Now, act: impl FnOnce(&mut dyn Trading) -> R) -> R {
-        let result = act(self.engine.as_mut());
-        while let Some(entry) = self.engine.record() {
-            self.under_way.push_back((now.mono.after(self.lag), entry));
-        }
-        while let Some(event) = self.engine.event() {
-            self.events.push(event);
-        }
-        result
-    }
-}
-
-impl Machine for Recorded {
-    fn input(&mut self, now: Now, input: Input<'_>) {
-        self.turn(now, |engine| engine.input(now, input));
-    }
-
-    fn wake(&mut self, now: Now) {
-        let mut batch = Vec::new();
-        while let Some((_, entry)) = self.under_way.pop_front_if(|(due, _)| *due <= now.mono) {
-            batch.push(entry);
-        }
-        if let Some(last) = batch.last().map(|entry| entry.sequence) {
-            let stored = self.journal.append(&batch);
-            self.turn(now, |engine| match stored {
-                Ok(()) => engine.recorded(now, last),
-                Err(error) => engine.record_failed(now, error),
-            });
-        }
-        self.turn(now, |engine| engine.wake(now));
-    }
-
-    fn action(&mut self) -> Option<Action> {
-        self.engine.action()
-    }
-
-    fn deadline(&self) -> Option<Mono> {
-        let stored = self.under_way.front().map(|(due, _)| *due);
-        [stored, self.engine.deadline()].into_iter().flatten().min()
-    }
-}
 
 /// A venue in memory with one engine on it.
 pub struct Lab {
@@ -153,7 +99,7 @@ impl Lab {
     fn machine(&self, lag: Duration, now: Now) -> Result<Recorded, Failure> {
         let journal = self.journal.reopened();
         let engine = self.opener.recorded(self.plan.clone(), journal.clone(), now)?;
-        Ok(Recorded { engine, journal, lag, under_way: VecDeque::new(), events: Vec::new() })
+        Ok(Recorded::new(engine, journal, lag))
     }
 
     fn start(&mut self) {

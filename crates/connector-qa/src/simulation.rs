@@ -22,6 +22,8 @@ use connector_venue::orders::{AccountId, Execution, Order};
 use connector_venue::venue::Venue;
 use smol_str::SmolStr;
 
+use crate::dice::Dice;
+
 /// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -61,28 +63,6 @@ fn broken(what: &'static str, how: impl Into<String>) -> Broken {
 
 /// How long a run may take to become ready, and to agree with the venue after the last fault.
 const CONVERGE: Duration = Duration::from_secs(180);
-
-/// SplitMix64: every choice of a run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.roll() % bound.max(1)
-    }
-
-    fn pick<'i, T>(&mut self, items: &'i [T]) -> Option<&'i T> {
-        let index = usize::try_from(self.below(items.len() as u64)).unwrap_or_default();
-        items.get(index)
-    }
-}
 
 /// Faults a run draws from: each strikes a few times at most, so that every run can converge.
 const FAULTS: &[&str] = &[

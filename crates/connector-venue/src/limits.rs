@@ -412,6 +412,46 @@ mod tests {
     }
 
     #[test]
+    fn a_bucket_gives_back_one_unit_at_a_time() {
+        let mut limits = limits(Window::Bucket { units: 2, every: Duration::from_secs(1) });
+        assert!(!limits.charge("weight", KEY, 10, at(0)).over);
+        assert_eq!(limits.used("weight", KEY, at(SECOND / 2 - 1)), 10);
+        assert_eq!(limits.used("weight", KEY, at(SECOND / 2)), 9);
+        // What has passed of the next unit's time is not lost by a charge in between.
+        assert_eq!(limits.charge("weight", KEY, 1, at(SECOND * 9 / 10)).used, 10);
+        assert_eq!(limits.used("weight", KEY, at(SECOND)), 9);
+        let over = limits.charge("weight", KEY, 4, at(SECOND));
+        assert_eq!((over.used, over.over), (13, true));
+        let later = at(SECOND + period(over.retry_after));
+        assert!(limits.used("weight", KEY, later) <= 10, "{over:?}");
+        // An empty bucket saves nothing up.
+        assert_eq!(limits.charge("weight", KEY, 10, at(100 * SECOND)).used, 10);
+        assert!(limits.charge("weight", KEY, 1, at(100 * SECOND)).over);
+    }
+
+    #[test]
+    fn a_decaying_counter_falls_on_the_clock() {
+        let mut limits = limits(Window::Decay { units: 3, every: Duration::from_secs(1) });
+        assert!(!limits.charge("weight", KEY, 10, at(SECOND * 9 / 10)).over);
+        assert_eq!(limits.used("weight", KEY, at(SECOND)), 7);
+        assert_eq!(limits.used("weight", KEY, at(SECOND * 19 / 10)), 7);
+        let over = limits.charge("weight", KEY, 8, at(SECOND * 3 / 2));
+        assert_eq!((over.used, over.over, over.retry_after), (15, true, Duration::from_secs(2)));
+        assert_eq!(limits.used("weight", KEY, at(SECOND * 7 / 2)), 9);
+        assert_eq!(limits.used("weight", KEY, at(60 * SECOND)), 0);
+    }
+
+    #[test]
+    fn requests_that_are_answered_at_once_are_never_under_way_together() {
+        let mut limits = limits(Window::Concurrent);
+        assert!(!limits.charge("weight", KEY, 10, at(0)).over);
+        assert_eq!(limits.charge("weight", KEY, 1, at(0)).used, 1);
+        let over = limits.charge("weight", KEY, 11, at(0));
+        assert_eq!((over.over, over.retry_after), (true, Duration::ZERO));
+        assert_eq!(limits.used("weight", KEY, at(0)), 0);
+    }
+
+    #[test]
     fn keys_do_not_share_and_budgets_can_be_cut_spent_and_credited() {
         let mut limits = limits(Window::Fixed(Duration::from_secs(60)));
         limits.spend("weight", KEY, 10, at(0));
@@ -446,6 +486,26 @@ mod tests {
     }
 
     proptest! {
+        /// Each unit leaves a bucket one unit's time after the one before it, or after it came into an empty bucket.
+        #[test]
+        fn a_bucket_agrees_with_units_that_leave_one_after_another(
+            steps in prop::collection::vec((0_i64..3 * SECOND, 0_u32..5), 1..60),
+        ) {
+            let mut limits = limits(Window::Bucket { units: 2, every: Duration::from_secs(1) });
+            let (mut now, mut leaves) = (0, Vec::<i64>::new());
+            for (wait, units) in steps {
+                now += wait;
+                for _ in 0..units {
+                    let last = leaves.last().copied().unwrap_or(now).max(now);
+                    leaves.push(last + SECOND / 2);
+                }
+                let expected = leaves.iter().filter(|time| **time > now).count();
+                let charged = limits.charge("weight", KEY, units, at(now));
+                prop_assert_eq!(charged.used as usize, expected);
+                prop_assert_eq!(charged.over, expected > 10);
+            }
+        }
+
         #[test]
         fn rolling_agrees_with_a_sum_over_the_last_period(
             steps in prop::collection::vec((0_i64..4 * SECOND, 0_u32..5), 1..60),

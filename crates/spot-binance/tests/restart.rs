@@ -9,18 +9,17 @@
     reason = "a test that cannot set itself up has failed"
 )]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use connector_core::engine::{Engine, Trading};
+use connector_core::engine::Trading;
 use connector_core::event::Event;
-use connector_core::journal::{
-    Durability, Entry, Filter, History, Journal, MemoryJournal, Record, Status, TradeRow,
-};
+use connector_core::journal::{Durability, Filter, History, MemoryJournal, Record, Status, TradeRow};
 use connector_core::order::{NewOrder, OrderState, Side};
-use connector_core::time::{Mono, Now};
-use connector_core::wire::{Action, Input, Machine};
+use connector_core::time::Now;
 use connector_core::{Cause, ClientOrderId, Connector, Credentials, Decimal, Effect, Error, Pair};
+use connector_qa::dice::Dice;
+use connector_qa::recorded::Recorded;
 use connector_venue::face::Face;
 use connector_venue::keys::KeySecret;
 use connector_venue::ledger::HistoryQuery;
@@ -29,82 +28,6 @@ use connector_venue::orders::{AccountId, Execution, Order};
 use connector_venue::venue::Venue;
 use spot_binance::SpotBinance;
 use spot_binance::venue::BinanceFace;
-
-/// An engine and its journal, which takes its time to store.
-struct Recorded {
-    engine: Engine<SpotBinance>,
-    journal: MemoryJournal,
-    lag: Duration,
-    /// Handed out and not stored: what a kill loses.
-    under_way: VecDeque<(Mono, Entry)>,
-    events: Vec<Event>,
-}
-
-impl Recorded {
-    /// Takes what the engine has to tell, as every driver does after every turn.
-    fn collect(&mut self, now: Now) {
-        while let Some(entry) = self.engine.record() {
-            self.under_way.push_back((now.mono.after(self.lag), entry));
-        }
-        while let Some(event) = self.engine.event() {
-            self.events.push(event);
-        }
-    }
-
-    fn turn<R>(&mut self, now: Now, act: impl FnOnce(&mut Engine<SpotBinance>) -> R) -> R {
-        let result = act(&mut self.engine);
-        self.collect(now);
-        result
-    }
-}
-
-impl Machine for Recorded {
-    fn input(&mut self, now: Now, input: Input<'_>) {
-        self.turn(now, |engine| engine.input(now, input));
-    }
-
-    fn wake(&mut self, now: Now) {
-        let mut batch = Vec::new();
-        while let Some((_, entry)) = self.under_way.pop_front_if(|(due, _)| *due <= now.mono) {
-            batch.push(entry);
-        }
-        if let Some(last) = batch.last().map(|entry| entry.sequence) {
-            match self.journal.append(&batch) {
-                Ok(()) => self.turn(now, |engine| engine.recorded(now, last)),
-                Err(error) => {
-                    let again = now.mono.after(Duration::from_millis(500));
-                    for entry in batch.into_iter().rev() {
-                        self.under_way.push_front((again, entry));
-                    }
-                    self.turn(now, |engine| engine.record_failed(now, error));
-                }
-            }
-        }
-        self.turn(now, |engine| engine.wake(now));
-    }
-
-    fn action(&mut self) -> Option<Action> {
-        self.engine.action()
-    }
-
-    fn deadline(&self) -> Option<Mono> {
-        let stored = self.under_way.front().map(|(due, _)| *due);
-        [stored, self.engine.deadline()].into_iter().flatten().min()
-    }
-}
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % bound
-    }
-}
 
 /// What names a fill: order and trade.
 type FillKey = (String, String);
@@ -145,7 +68,7 @@ fn machine(
         .engine(now)
         .unwrap();
     engine.start(now);
-    Recorded { engine, journal, lag, under_way: VecDeque::new(), events: Vec::new() }
+    Recorded::new(Box::new(engine), journal, lag)
 }
 
 impl World {
@@ -197,7 +120,7 @@ impl World {
         assert!(reached, "{what}: {:?}, open {open:?}, {tail:?}", machine.engine.missing());
     }
 
-    fn with<R>(&mut self, act: impl FnOnce(&mut Engine<SpotBinance>, Now) -> R) -> R {
+    fn with<R>(&mut self, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
         let act = |recorded: &mut Recorded, now| recorded.turn(now, |engine| act(engine, now));
         self.memory.with(self.id, act).unwrap()
     }
@@ -404,7 +327,7 @@ fn a_journal_that_follows_behind_is_right_about_what_it_knows() {
 #[test]
 fn a_full_disk_stops_new_orders_and_not_cancels() {
     let mut world = World::new(3, Durability::Intent);
-    let resting = |engine: &mut Engine<SpotBinance>, now, pair: Pair| {
+    let resting = |engine: &mut dyn Trading, now, pair: Pair| {
         let bid = engine.book(&pair, 1).unwrap().bids[0].price;
         let price = bid * Decimal::new(97, 2);
         engine.place(now, NewOrder::limit(pair, Side::Buy, Decimal::from(50) / price, price))
@@ -483,7 +406,7 @@ fn intents_come_first() {
     let mut world = World::new(9, Durability::Intent);
     let placed = world.place().unwrap().unwrap();
     let machine = world.memory.machine(world.id).unwrap();
-    let queued: Vec<_> = machine.under_way.iter().map(|(_, entry)| &entry.record).collect();
+    let queued: Vec<_> = machine.under_way().collect();
     assert!(matches!(queued[..], [Record::Intent(intent)] if intent.client_order_id == placed));
     let sent = |world: &mut World| {
         world.memory.with_venue(|venue, _| venue.requests().filter(|seen| seen.row == Some("place")).count())

@@ -1,6 +1,12 @@
 //! The whole connector under virtual time, with faults, from seeds. `SEED=n` runs one seed again, `SEEDS=n` as many.
 
+use connector_core::Error;
+use connector_core::dialect::{
+    Channel, DecodeError, Dialect, Draft, Frame, Keyring, Rest, Spec, Stamp, VenueError,
+};
+use connector_core::message::{BestPrice, BookMessage, Message, Sink, Trade};
 use connector_qa::simulation::run;
+use smol_str::SmolStr;
 use spot_binance::SpotBinance;
 use spot_binance::venue::BinanceFace;
 
@@ -33,4 +39,71 @@ fn the_ledger_agrees_whatever_goes_wrong() {
 fn the_same_seed_gives_the_same_trace() {
     let trace = || run(SpotBinance, Box::new(BinanceFace), 7, 40).map(|outcome| outcome.trace).unwrap();
     assert_eq!(trace(), trace());
+}
+
+/// The venue as if its private stream told no balance: as one that declares so, or (`PUSH`) as one that should and does not.
+#[derive(Clone, Copy)]
+struct Untold<const PUSH: bool>;
+
+/// Takes everything but balances.
+struct Deaf<'s, S>(&'s mut S);
+
+impl<S: Sink> Sink for Deaf<'_, S> {
+    fn book(&mut self, message: BookMessage<'_>) {
+        self.0.book(message);
+    }
+
+    fn best_price(&mut self, message: BestPrice) {
+        self.0.best_price(message);
+    }
+
+    fn trade(&mut self, message: Trade) {
+        self.0.trade(message);
+    }
+
+    fn message(&mut self, message: Message) {
+        if !matches!(message, Message::Balance(_)) {
+            self.0.message(message);
+        }
+    }
+}
+
+impl<const PUSH: bool> Dialect for Untold<PUSH> {
+    const SPEC: &'static Spec = &Spec { balance_push: PUSH, ..*SpotBinance::SPEC };
+    const REST: &'static Rest = SpotBinance::REST;
+
+    fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
+        SpotBinance::sign(draft, keys, stamp)
+    }
+
+    fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {
+        SpotBinance::subscribe(on, channels, id)
+    }
+
+    fn login(keys: &Keyring, stamp: Stamp, id: u64) -> Result<String, Error> {
+        SpotBinance::login(keys, stamp, id)
+    }
+
+    fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
+        SpotBinance::frame(frame, &mut Deaf(out))
+    }
+
+    fn error(body: &[u8]) -> Option<VenueError> {
+        SpotBinance::error(body)
+    }
+}
+
+#[test]
+fn balances_that_the_stream_does_not_tell_are_right_in_the_end() {
+    for seed in seeds().into_iter().take(4) {
+        for declared in [false, true] {
+            let face = Box::new(BinanceFace);
+            let result = if declared {
+                run(Untold::<true>, face, seed, 60)
+            } else {
+                run(Untold::<false>, face, seed, 60)
+            };
+            assert!(result.is_ok(), "SEED={seed}, declared to be told: {declared}: {}", result.unwrap_err());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Line coverage of the core and of each connector, by their tests: `coverage PACKAGE=PER-CENT …`.
+//! Line coverage of the core and of each connector, by their tests: `coverage FEATURES PACKAGE=PER-CENT …`.
 //!
 //! The tests are built with the compiler's own counters (`-C instrument-coverage`) and run one program after the other; what
 //! they leave is read here, so that nothing need be installed. Only the workspace's own crates are built anew for it: this
@@ -9,7 +9,7 @@ mod run;
 mod source;
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -28,12 +28,11 @@ fn main() -> ExitCode {
     {
         return wrapper(compiler, rest);
     }
-    let gates: Option<Vec<_>> = arguments.iter().map(|argument| gate(argument)).collect();
-    let Some(gates) = gates.filter(|gates| !gates.is_empty()) else {
-        say("usage: coverage PACKAGE=PER-CENT …, at least one");
+    let Some((features, gates)) = asked(&arguments) else {
+        say("usage: coverage PACKAGE/FEATURE,… PACKAGE=PER-CENT …");
         return ExitCode::from(2);
     };
-    match measure(&gates) {
+    match measure(features, &gates) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -44,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 /// Is the compiler, with counters.
-fn wrapper(compiler: &OsStr, rest: &[std::ffi::OsString]) -> ExitCode {
+fn wrapper(compiler: &OsStr, rest: &[OsString]) -> ExitCode {
     match Command::new(compiler).args(rest).args(["-C", "instrument-coverage"]).status() {
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(error) => {
@@ -52,6 +51,13 @@ fn wrapper(compiler: &OsStr, rest: &[std::ffi::OsString]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The features, and the packages with their gates.
+fn asked(arguments: &[OsString]) -> Option<(&str, Vec<(String, u64)>)> {
+    let (features, gates) = arguments.split_first()?;
+    let gates: Vec<_> = gates.iter().map(|argument| gate(argument)).collect::<Option<_>>()?;
+    Some((features.to_str()?, gates)).filter(|(_, gates)| !gates.is_empty())
 }
 
 fn gate(argument: &OsStr) -> Option<(String, u64)> {
@@ -86,12 +92,12 @@ impl Figure {
 }
 
 /// Runs the tests and prints the table. Whether all packages reach their gates.
-fn measure(gates: &[(String, u64)]) -> Result<bool, String> {
+fn measure(features: &str, gates: &[(String, u64)]) -> Result<bool, String> {
     let root =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().map_err(|e| e.to_string())?;
     let packages: Vec<_> = gates.iter().map(|(package, _)| package.as_str()).collect();
     let mut lines = Lines::default();
-    for (program, profile) in run::tests(&root, &packages)? {
+    for (program, profile) in run::tests(&root, features, &packages)? {
         lines.read(&program, &profile, &root)?;
     }
     let mut good = true;

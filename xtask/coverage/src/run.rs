@@ -7,14 +7,16 @@ use serde_json::Value;
 
 use crate::{WRAPPER, say};
 
-/// What users can add to the core counts as well.
-const FEATURES: &[&str] = &["sqlite", "keystore", "metrics"];
 /// Seeds of each simulation: enough to come everywhere, few because the counters make everything slower.
 const SEEDS: &str = "4";
 
-/// Runs all tests of these packages. The test programs, each with the file its counters are in.
-pub(crate) fn tests(root: &Path, packages: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>, String> {
-    let programs = build(root, packages)?;
+/// Runs all tests of these packages, built with these features. The test programs, each with the file its counters are in.
+pub(crate) fn tests(
+    root: &Path,
+    features: &str,
+    packages: &[&str],
+) -> Result<Vec<(PathBuf, PathBuf)>, String> {
+    let programs = build(root, features, packages)?;
     let profiles = root.join("target").join("coverage");
     std::fs::create_dir_all(&profiles).map_err(|error| format!("{}: {error}", profiles.display()))?;
     let mut read = Vec::new();
@@ -45,7 +47,7 @@ struct Program {
     directory: PathBuf,
 }
 
-fn build(root: &Path, packages: &[&str]) -> Result<Vec<Program>, String> {
+fn build(root: &Path, features: &str, packages: &[&str]) -> Result<Vec<Program>, String> {
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(["test", "--no-run", "--lib", "--tests", "--no-default-features"]);
@@ -53,8 +55,7 @@ fn build(root: &Path, packages: &[&str]) -> Result<Vec<Program>, String> {
     for package in packages {
         command.args(["--package", package]);
     }
-    let features: Vec<_> = FEATURES.iter().map(|feature| format!("connector-core/{feature}")).collect();
-    command.arg("--features").arg(features.join(","));
+    command.args(["--features", features]);
     command.env("RUSTC_WORKSPACE_WRAPPER", this).env(WRAPPER, "1").stderr(Stdio::inherit());
     let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
     if !output.status.success() {

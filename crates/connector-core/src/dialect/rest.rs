@@ -159,42 +159,32 @@ pub struct Row {
     pub source: Source,
 }
 
-impl Row {
+/// The constructors of a method's rows, which differ in the method and in what may follow an unknown outcome.
+macro_rules! rows {
+    ($($(#[$doc:meta])* $constructor:ident $method:ident $repeat:ident;)*) => {
+        impl Row {$(
+            $(#[$doc])*
+            #[must_use]
+            pub const fn $constructor(
+                name: &'static str,
+                path: &'static str,
+                auth: Auth,
+                costs: &'static [Cost],
+                source: Source,
+            ) -> Self {
+                Self { name, method: Method::$method, path, auth, costs, repeat: Repeat::$repeat, source }
+            }
+        )*}
+    };
+}
+
+rows! {
     /// A `GET`: it changes nothing, so it may be repeated.
-    #[must_use]
-    pub const fn get(
-        name: &'static str,
-        path: &'static str,
-        auth: Auth,
-        costs: &'static [Cost],
-        source: Source,
-    ) -> Self {
-        Self { name, method: Method::Get, path, auth, costs, repeat: Repeat::Safe, source }
-    }
-
+    get Get Safe;
     /// A `POST` about one order: after an unknown outcome the order is looked up.
-    #[must_use]
-    pub const fn post(
-        name: &'static str,
-        path: &'static str,
-        auth: Auth,
-        costs: &'static [Cost],
-        source: Source,
-    ) -> Self {
-        Self { name, method: Method::Post, path, auth, costs, repeat: Repeat::LookUp, source }
-    }
-
+    post Post LookUp;
     /// A `DELETE` about one order: after an unknown outcome the order is looked up.
-    #[must_use]
-    pub const fn delete(
-        name: &'static str,
-        path: &'static str,
-        auth: Auth,
-        costs: &'static [Cost],
-        source: Source,
-    ) -> Self {
-        Self { name, method: Method::Delete, path, auth, costs, repeat: Repeat::LookUp, source }
-    }
+    delete Delete LookUp;
 }
 
 /// Parameters in order, values not yet percent-encoded.

@@ -9,8 +9,8 @@ use super::history::{FundingRow, OrderRow, StatusRow, TradeRow};
 use crate::time::UnixNanos;
 
 /// Writes one record; fields that need it are quoted.
-fn line<W: Write>(out: &mut W, fields: &[String]) -> io::Result<()> {
-    for (place, field) in fields.iter().enumerate() {
+fn line<W: Write>(out: &mut W, fields: impl Iterator<Item = String>) -> io::Result<()> {
+    for (place, field) in fields.enumerate() {
         if place > 0 {
             out.write_all(b",")?;
         }
@@ -23,12 +23,20 @@ fn line<W: Write>(out: &mut W, fields: &[String]) -> io::Result<()> {
     out.write_all(b"\r\n")
 }
 
-fn header<W: Write>(out: &mut W, names: &str) -> io::Result<()> {
-    write!(out, "connector,account,{names}\r\n")
-}
-
-fn of(scope: &Scope) -> [String; 2] {
-    [scope.connector.to_string(), scope.account.to_string()]
+/// Writes the header, then a record for each row: whose it is, and what `fields` makes of it.
+fn table<'r, W: Write, R, const N: usize>(
+    out: &mut W,
+    names: [&str; N],
+    rows: &'r [R],
+    fields: impl Fn(&'r R) -> (&'r Scope, [String; N]),
+) -> io::Result<()> {
+    write!(out, "connector,account,{}\r\n", names.join(","))?;
+    for row in rows {
+        let (Scope { connector, account }, fields) = fields(row);
+        let whose = [connector.to_string(), account.to_string()];
+        line(out, whose.into_iter().chain(fields))?;
+    }
+    Ok(())
 }
 
 fn number(value: Decimal) -> String {
@@ -37,6 +45,10 @@ fn number(value: Decimal) -> String {
 
 fn text<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
+}
+
+fn number_if(value: Option<Decimal>) -> String {
+    value.map(number).unwrap_or_default()
 }
 
 fn time(value: UnixNanos) -> String {
@@ -48,32 +60,43 @@ fn time(value: UnixNanos) -> String {
 /// # Errors
 /// The writer's.
 pub fn write_trades<W: Write>(out: &mut W, rows: &[TradeRow]) -> io::Result<()> {
-    header(
-        out,
-        "time_ns,venue_time_ns,pair,client_order_id,exchange_order_id,trade_id,side,price,amount,quote_amount,\
-         fee,fee_asset,fee_estimated,maker",
-    )?;
-    for TradeRow { scope, row } in rows {
-        let mut fields = of(scope).to_vec();
-        fields.extend([
-            time(row.time),
-            row.venue_time.map(time).unwrap_or_default(),
-            row.pair.to_string(),
-            row.client_order_id.to_string(),
-            text(row.exchange_order_id.as_ref()),
-            row.trade_id.to_string(),
-            row.side.to_string(),
-            number(row.price),
-            number(row.amount),
-            row.price.checked_mul(row.amount).map(number).unwrap_or_default(),
-            row.fee.as_ref().map(|fee| number(fee.amount)).unwrap_or_default(),
-            row.fee.as_ref().map(|fee| fee.asset.to_string()).unwrap_or_default(),
-            row.fee_estimated.to_string(),
-            text(row.maker.as_ref()),
-        ]);
-        line(out, &fields)?;
-    }
-    Ok(())
+    let names = [
+        "time_ns",
+        "venue_time_ns",
+        "pair",
+        "client_order_id",
+        "exchange_order_id",
+        "trade_id",
+        "side",
+        "price",
+        "amount",
+        "quote_amount",
+        "fee",
+        "fee_asset",
+        "fee_estimated",
+        "maker",
+    ];
+    table(out, names, rows, |TradeRow { scope, row }| {
+        (
+            scope,
+            [
+                time(row.time),
+                row.venue_time.map(time).unwrap_or_default(),
+                row.pair.to_string(),
+                row.client_order_id.to_string(),
+                text(row.exchange_order_id.as_ref()),
+                row.trade_id.to_string(),
+                row.side.to_string(),
+                number(row.price),
+                number(row.amount),
+                number_if(row.price.checked_mul(row.amount)),
+                number_if(row.fee.as_ref().map(|fee| fee.amount)),
+                row.fee.as_ref().map(|fee| fee.asset.to_string()).unwrap_or_default(),
+                row.fee_estimated.to_string(),
+                text(row.maker.as_ref()),
+            ],
+        )
+    })
 }
 
 /// Orders.
@@ -81,28 +104,37 @@ pub fn write_trades<W: Write>(out: &mut W, rows: &[TradeRow]) -> io::Result<()> 
 /// # Errors
 /// The writer's.
 pub fn write_orders<W: Write>(out: &mut W, rows: &[OrderRow]) -> io::Result<()> {
-    header(
-        out,
-        "submitted_ns,updated_ns,pair,client_order_id,exchange_order_id,side,type,time_in_force,price,amount,status",
-    )?;
-    for row in rows {
-        let mut fields = of(&row.scope).to_vec();
-        fields.extend([
-            time(row.submitted),
-            time(row.updated),
-            row.order.pair.to_string(),
-            row.client_order_id.to_string(),
-            text(row.exchange_order_id.as_ref()),
-            row.order.side.to_string(),
-            row.order.order_type.to_string(),
-            row.order.time_in_force.to_string(),
-            row.order.price.map(number).unwrap_or_default(),
-            number(row.order.amount),
-            row.status.as_str().to_owned(),
-        ]);
-        line(out, &fields)?;
-    }
-    Ok(())
+    let names = [
+        "submitted_ns",
+        "updated_ns",
+        "pair",
+        "client_order_id",
+        "exchange_order_id",
+        "side",
+        "type",
+        "time_in_force",
+        "price",
+        "amount",
+        "status",
+    ];
+    table(out, names, rows, |row| {
+        (
+            &row.scope,
+            [
+                time(row.submitted),
+                time(row.updated),
+                row.order.pair.to_string(),
+                row.client_order_id.to_string(),
+                text(row.exchange_order_id.as_ref()),
+                row.order.side.to_string(),
+                row.order.order_type.to_string(),
+                row.order.time_in_force.to_string(),
+                number_if(row.order.price),
+                number(row.order.amount),
+                row.status.as_str().to_owned(),
+            ],
+        )
+    })
 }
 
 /// The lives of orders.
@@ -110,26 +142,33 @@ pub fn write_orders<W: Write>(out: &mut W, rows: &[OrderRow]) -> io::Result<()> 
 /// # Errors
 /// The writer's.
 pub fn write_statuses<W: Write>(out: &mut W, rows: &[StatusRow]) -> io::Result<()> {
-    header(
-        out,
-        "time_ns,venue_time_ns,pair,client_order_id,exchange_order_id,status,executed_base,executed_quote,detail",
-    )?;
-    for StatusRow { scope, row } in rows {
-        let mut fields = of(scope).to_vec();
-        fields.extend([
-            time(row.time),
-            row.venue_time.map(time).unwrap_or_default(),
-            row.pair.to_string(),
-            row.client_order_id.to_string(),
-            text(row.exchange_order_id.as_ref()),
-            row.status.as_str().to_owned(),
-            row.executed.map(|executed| number(executed.base)).unwrap_or_default(),
-            row.executed.map(|executed| number(executed.quote)).unwrap_or_default(),
-            row.detail.clone().unwrap_or_default(),
-        ]);
-        line(out, &fields)?;
-    }
-    Ok(())
+    let names = [
+        "time_ns",
+        "venue_time_ns",
+        "pair",
+        "client_order_id",
+        "exchange_order_id",
+        "status",
+        "executed_base",
+        "executed_quote",
+        "detail",
+    ];
+    table(out, names, rows, |StatusRow { scope, row }| {
+        (
+            scope,
+            [
+                time(row.time),
+                row.venue_time.map(time).unwrap_or_default(),
+                row.pair.to_string(),
+                row.client_order_id.to_string(),
+                text(row.exchange_order_id.as_ref()),
+                row.status.as_str().to_owned(),
+                number_if(row.executed.map(|executed| executed.base)),
+                number_if(row.executed.map(|executed| executed.quote)),
+                row.detail.clone().unwrap_or_default(),
+            ],
+        )
+    })
 }
 
 /// Funding payments.
@@ -137,17 +176,17 @@ pub fn write_statuses<W: Write>(out: &mut W, rows: &[StatusRow]) -> io::Result<(
 /// # Errors
 /// The writer's.
 pub fn write_funding<W: Write>(out: &mut W, rows: &[FundingRow]) -> io::Result<()> {
-    header(out, "time_ns,pair,asset,amount,rate")?;
-    for FundingRow { scope, row } in rows {
-        let mut fields = of(scope).to_vec();
-        fields.extend([
-            time(row.time),
-            row.pair.to_string(),
-            row.asset.to_string(),
-            number(row.amount),
-            row.rate.map(number).unwrap_or_default(),
-        ]);
-        line(out, &fields)?;
-    }
-    Ok(())
+    let names = ["time_ns", "pair", "asset", "amount", "rate"];
+    table(out, names, rows, |FundingRow { scope, row }| {
+        (
+            scope,
+            [
+                time(row.time),
+                row.pair.to_string(),
+                row.asset.to_string(),
+                number(row.amount),
+                number_if(row.rate),
+            ],
+        )
+    })
 }

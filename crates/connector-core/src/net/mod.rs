@@ -94,6 +94,10 @@ impl Driver {
         self.rearm.notify_one();
     }
 
+    pub(crate) fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.events.subscribe()
     }
@@ -101,6 +105,11 @@ impl Driver {
     /// Reads the engine's state, consistent at one instant.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&dyn Trading) -> R) -> R {
         look(lock(&self.engine).as_ref())
+    }
+
+    /// Reads what depends on the time. Nothing follows from it, so nobody is woken.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
+        look(lock(&self.engine).as_mut(), self.now())
     }
 
     /// Gives the engine something to do and carries out what follows.
