@@ -92,9 +92,11 @@ impl Area {
 }
 
 fn below(x: u64, text: &str, page: &mut String) {
+    // What would be cut at the right edge ends there.
+    let (at, anchor) = if x + wide(text) / 2 + 4 > WIDTH { (WIDTH - 3, "end") } else { (x, "middle") };
     let _ = write!(
         page,
-        "<path class=\"tickmark\" d=\"M{x} {}v4\"/><text class=\"tick\" x=\"{x}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+        "<path class=\"tickmark\" d=\"M{x} {}v4\"/><text class=\"tick\" x=\"{at}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
         TOP + HEIGHT,
         TOP + HEIGHT + 18,
         escape(text)

@@ -183,6 +183,10 @@ pub async fn book(kit: Kit) -> Judgement {
          {looks} looks, never crossed",
         LIVELY.as_secs()
     ))
+    .with(Detail::Samples {
+        title: "Change at the venue until the local book has it, looked at every 5 ms".to_owned(),
+        nanos: age.lags.clone(),
+    })
     .with(age.detail()))
 }
 
@@ -191,11 +195,17 @@ struct Age {
     /// The venue's update ids and when they were first seen there, oldest first.
     there: VecDeque<(u64, u64)>,
     ages: Series,
+    /// How long each took to come here.
+    lags: Vec<u64>,
 }
 
 impl Age {
     fn new() -> Self {
-        Self { there: VecDeque::new(), ages: Series::new("age of the local book", Shape::Line) }
+        Self {
+            there: VecDeque::new(),
+            ages: Series::new("age of the local book", Shape::Line),
+            lags: Vec::new(),
+        }
     }
 
     fn look(&mut self, bench: &Bench, symbol: &str, at: Duration, ours: Option<u64>) {
@@ -206,7 +216,9 @@ impl Age {
             self.there.push_back((theirs, at));
         }
         // What the local book has is not missing from it.
-        while self.there.pop_front_if(|(id, _)| *id <= ours).is_some() {}
+        while let Some((_, since)) = self.there.pop_front_if(|(id, _)| *id <= ours) {
+            self.lags.push(at - since);
+        }
         let lacking = self.there.front().map_or(0, |(_, since)| at - since);
         self.ages.push(at, lacking);
     }
