@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -27,6 +28,8 @@ pub struct Kit {
     pub face: Rc<dyn Fn() -> Box<dyn Face>>,
     /// Makes connectors.
     pub opener: Rc<dyn Open>,
+    /// The program that runs this connector's commands, for rows that need a process besides their own.
+    pub runner: PathBuf,
     /// Seed of everything that looks random.
     pub seed: u64,
 }
@@ -133,7 +136,7 @@ pub const CHECKS: &[Check] = checks! {
     "SQ-16" "fast refresh" None, Waiting => rows::limits::fast_refresh;
     "SQ-17" "rate limit" None, Waiting => rows::limits::rate_limit;
     "SQ-18" "long refresh" None => rows::endurance::long_refresh;
-    "SQ-19" "network loss" None => rows::endurance::network_loss;
+    "SQ-19" "network loss" None, Waiting => rows::endurance::network_loss;
     "SQ-20" "many orders at once" None => rows::orders::many;
     "SQ-21" "budget" None => rows::limits::budget;
     "SQ-22" "hanging order" None => rows::strategy::hanging_order;

@@ -3,6 +3,7 @@
 //! Names no exchange: a connector crate hands its dialect to [`command_line::run`] from a small example of its own.
 
 pub mod bench;
+pub mod bot;
 pub mod checklist;
 pub mod command_line;
 pub mod decode;

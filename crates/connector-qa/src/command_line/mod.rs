@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 when everything asked for succeeded, 1 when something did not, 2 when the command line was wrong.
 
+mod bot;
 mod qa;
 mod record;
 mod venue;
@@ -54,6 +55,9 @@ enum Arguments {
     /// Live terminal view: book, trades, ticker, own orders, balances, health, limits
     #[command(override_usage = "cargo xtask watch <CONNECTOR> <PAIR> [OPTIONS]")]
     Watch(watch::WatchArguments),
+    /// Trade as told on standard input, one JSON document per line: the checklist's second process
+    #[command(hide = true)]
+    Bot,
 }
 
 /// Makes the embedded venue's face.
@@ -118,7 +122,7 @@ pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -
         Err(code) => return code,
     };
     // The checklist provokes errors on purpose, and tells of those that matter itself; a line in the midst of a view spoils it.
-    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Watch(_));
+    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Watch(_) | Arguments::Bot);
     log_to_stderr(if silent { "off" } else { "error" });
     let mut out = BufWriter::new(io::stdout().lock());
     let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
@@ -149,6 +153,7 @@ fn perform<D: Dialect>(
         Arguments::Record(arguments) => record::record(dialect, &face, arguments),
         Arguments::Qa(arguments) => qa::qa(dialect, face, &arguments, out),
         Arguments::Watch(arguments) => watch::watch(dialect, &face, arguments),
+        Arguments::Bot => bot::serve(dialect, out),
     }
 }
 

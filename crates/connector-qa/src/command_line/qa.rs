@@ -58,7 +58,8 @@ pub(super) fn qa<D: Dialect>(
         return Err(Ended::Usage(refusal(spec.name, arguments)));
     }
     let checks = checklist::chosen(spec, &arguments.only).map_err(Ended::Usage)?;
-    let kit = Kit { face, opener: Rc::new(Opener(dialect)), seed: arguments.seed };
+    let runner = std::env::current_exe()?;
+    let kit = Kit { face, opener: Rc::new(Opener(dialect)), runner, seed: arguments.seed };
     let colour = std::io::stdout().is_terminal();
     let lines = if arguments.json { None } else { Some(&mut *out) };
     let report =

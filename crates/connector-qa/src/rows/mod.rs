@@ -9,6 +9,7 @@ pub mod limits;
 pub mod market;
 pub mod metrics;
 pub mod orders;
+mod processes;
 pub mod restart;
 pub mod robustness;
 pub mod several;

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use connector_core::journal::{Filter, History as _, Status};
+use connector_core::journal::{Filter, History, Status, StatusChange};
 use connector_core::order::{NewOrder, OrderState, Side};
 use connector_core::{ClientOrderId, Decimal, Event, OwnOrders};
 use connector_venue::faults::{Fault, FaultRule};
+use connector_venue::orders::{Execution, Order};
 
+use super::processes;
 use crate::bench::{Evidence, Failure, Judgement, ensure};
 use crate::checklist::Kit;
 use crate::lab::{LONG, Lab};
-use crate::report::Detail;
+use crate::report::{Detail, human};
 
 /// Kills of one run of XQ-08; the runs differ by seed.
 const KILLS: u64 = 6;
@@ -19,10 +21,10 @@ const KILLS: u64 = 6;
 const RUNS: u64 = 9;
 
 /// SplitMix64.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -63,63 +65,74 @@ fn act(lab: &mut Lab, dice: &mut Dice, placed: &mut BTreeSet<ClientOrderId>) -> 
     Ok(())
 }
 
-/// What the journal says of every order, held against the ledger.
-fn judge(lab: &Lab, placed: &BTreeSet<ClientOrderId>) -> Result<usize, Failure> {
-    let wrong = |error: connector_core::Error| Failure(error.to_string());
-    let orders = lab.journal.orders(&Filter::default()).map_err(wrong)?;
-    let known: BTreeMap<String, Status> =
-        orders.into_iter().map(|order| (order.client_order_id.to_string(), order.status)).collect();
+/// What a history says of every order, held against the ledger: no hole, no duplicate. The number of fills.
+pub(super) fn judge(
+    history: &dyn History,
+    there: &[Order],
+    executions: &[Execution],
+) -> Result<usize, Failure> {
     let mut ours: BTreeMap<String, Vec<(String, Decimal, Decimal)>> = BTreeMap::new();
-    for trade in lab.journal.trades(&Filter::default()).map_err(wrong)? {
+    for trade in history.trades(&Filter::default())? {
         let entry =
             (trade.row.trade_id.to_string(), trade.row.amount.normalize(), trade.row.price.normalize());
         ours.entry(trade.row.client_order_id.to_string()).or_default().push(entry);
     }
     let mut theirs: BTreeMap<String, Vec<(String, Decimal, Decimal)>> = BTreeMap::new();
-    for fill in lab.executions() {
+    for fill in executions {
         let entry = (fill.trade_id.to_string(), fill.amount.normalize(), fill.price.normalize());
         theirs.entry(fill.client_id.to_string()).or_default().push(entry);
     }
     ours.values_mut().chain(theirs.values_mut()).for_each(|list| list.sort());
-    ensure(ours == theirs, || format!("the history has fills {ours:?}, the venue {theirs:?}"))?;
-    let mut there = BTreeSet::new();
-    for order in lab.orders() {
+    ensure(ours == theirs, || {
+        let differs = ours.keys().chain(theirs.keys()).find(|id| ours.get(*id) != theirs.get(*id));
+        let of = |fills: &BTreeMap<_, Vec<_>>| differs.and_then(|id| fills.get(id).cloned());
+        format!("of {differs:?} the history has the fills {:?}, the venue {:?}", of(&ours), of(&theirs))
+    })?;
+    lives(history, there)?;
+    Ok(theirs.values().map(Vec::len).sum())
+}
+
+/// Every order of the venue is in the history and lived the same life there; the others never reached the venue.
+fn lives(history: &dyn History, there: &[Order]) -> Result<(), Failure> {
+    let mut steps: BTreeMap<String, Vec<StatusChange>> = BTreeMap::new();
+    for step in history.statuses(&Filter::default())? {
+        steps.entry(step.row.client_order_id.to_string()).or_default().push(step.row);
+    }
+    let mut known = BTreeMap::new();
+    for order in history.orders(&Filter::default())? {
+        let id = order.client_order_id.to_string();
+        ensure(known.insert(id.clone(), order.status).is_none(), || format!("{id} is in the history twice"))?;
+    }
+    let mut seen = BTreeSet::new();
+    for order in there {
         let id = order.client_id.to_string();
-        ensure(there.insert(id.clone()), || format!("{id} is at the venue twice"))?;
+        ensure(seen.insert(id.clone()), || format!("{id} is at the venue twice"))?;
         let expected = match order.state {
             OrderState::Filled => Status::Completed,
             OrderState::Expired => Status::Expired,
             _ => Status::Cancelled,
         };
-        let status = known.get(&id).copied();
+        let status = known.remove(&id);
         ensure(status == Some(expected), || {
             format!("{id} is {} at the venue, {status:?} in the history", order.state)
         })?;
-    }
-    for (id, status) in &known {
-        ensure((*status == Status::Failed) != there.contains(id), || {
-            format!(
-                "{id} is {status:?} in the history, and the venue {} it",
-                if there.contains(id) { "has" } else { "lacks" }
-            )
+        let steps = steps.get(&id).map(Vec::as_slice).unwrap_or_default();
+        let count = |is: fn(Status) -> bool| steps.iter().filter(|step| is(step.status)).count();
+        let counts = [
+            count(|status| status == Status::Submitted),
+            count(|status| status == Status::Created),
+            count(Status::is_terminal),
+        ];
+        ensure(counts == [1, 1, 1], || {
+            format!("{id} was submitted, created and ended {counts:?} times, by its history")
+        })?;
+        let told = steps.iter().find(|step| step.status.is_terminal()).and_then(|step| step.executed);
+        ensure(told.is_none_or(|told| told.base == order.filled), || {
+            format!("{id} ended with {} executed, its history has {told:?}", order.filled)
         })?;
     }
-    for step in [Status::Completed, Status::Cancelled, Status::Expired, Status::Failed] {
-        let steps = lab.journal.statuses(&Filter::default()).map_err(wrong)?;
-        let mut ends: Vec<_> = steps
-            .into_iter()
-            .filter(|row| row.row.status == step)
-            .map(|row| row.row.client_order_id)
-            .collect();
-        let all = ends.len();
-        ends.sort();
-        ends.dedup();
-        ensure(ends.len() == all, || format!("an order is recorded as {step:?} twice"))?;
-    }
-    ensure(there.iter().all(|id| placed.iter().any(|known| known.as_str() == id)), || {
-        "the venue has orders that nobody placed".to_owned()
-    })?;
-    Ok(theirs.values().map(Vec::len).sum())
+    let lost = known.into_iter().find(|(_, status)| *status != Status::Failed);
+    ensure(lost.is_none(), || format!("the history has {lost:?}, the venue does not"))
 }
 
 fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize, Detail), Failure> {
@@ -149,8 +162,12 @@ fn killed_run(kit: &Kit, number: u64) -> Result<(usize, usize, Detail), Failure>
         engine.open_orders().is_empty() && engine.unrecorded() == 0
     })?;
     lab.agrees()?;
-    let fills = judge(&lab, &placed)?;
-    Ok((lab.orders().len(), fills, lab.story("Killed at random moments: the first run", LONG)))
+    let orders = lab.orders();
+    let fills = judge(&lab.journal, &orders, &lab.executions())?;
+    ensure(orders.iter().all(|order| placed.iter().any(|id| id.as_str() == order.client_id)), || {
+        "the venue has orders that nobody placed".to_owned()
+    })?;
+    Ok((orders.len(), fills, lab.story("Killed at random moments: the first run", LONG)))
 }
 
 /// XQ-08.
@@ -167,11 +184,37 @@ pub async fn killed(kit: Kit) -> Judgement {
         tokio::task::yield_now().await;
     }
     ensure(orders > 100 && fills > 50, || format!("{orders} orders and {fills} fills prove nothing"))?;
-    let evidence = Evidence::new(format!(
-        "{} kills at random moments, {orders} orders, {fills} fills: after each restart orders, fills and balances are the \
-         ledger's, and the history has each once",
+    let real =
+        processes::killed(&kit).await.map_err(|failure| Failure(format!("processes: {}", failure.0)))?;
+    let cells = |title: &str, values: [usize; 5]| {
+        [title.to_owned()].into_iter().chain(values.map(|value| value.to_string())).collect()
+    };
+    let rows = vec![
+        cells("process, by SIGKILL", [real.kills, real.orphaned, real.behind, real.orders, real.fills]),
+        vec![
+            "engine in memory".to_owned(),
+            (KILLS * RUNS).to_string(),
+            String::new(),
+            String::new(),
+            orders.to_string(),
+            fills.to_string(),
+        ],
+    ];
+    let head = ["killed", "kills", "left orders open", "journal was behind", "orders", "fills compared"];
+    let text = format!(
+        "{} SIGKILLs of a trading process at random moments ({} left orders open, {} a journal behind the venue; ready again \
+         within {}): {} create/cancel cycles, {} fills; and {} kills in memory, {orders} orders, {fills} fills: after each \
+         restart orders, fills and balances are the ledger's, and the history has each once",
+        real.kills,
+        real.orphaned,
+        real.behind,
+        human(real.slowest),
+        real.orders,
+        real.fills,
         KILLS * RUNS
-    ));
+    );
+    let head = head.map(str::to_owned).to_vec();
+    let evidence = Evidence::new(text).with(Detail::Table { title: "Kills".to_owned(), head, rows });
     Ok(shown.into_iter().fold(evidence, Evidence::with))
 }
 

@@ -10,6 +10,7 @@ use connector_core::{ClientOrderId, Decimal, Event};
 use connector_venue::ledger::HistoryQuery;
 use connector_venue::setup::{MarketStatus, Setup};
 
+use super::processes;
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure, main_key, of};
 use crate::checklist::Kit;
 use crate::report::Detail;
@@ -261,10 +262,15 @@ pub async fn many_bots(kit: Kit) -> Judgement {
     }
     let happened = bench.look(|exchange| exchange.fills(bench.account, &HistoryQuery::default()).len());
     ensure(fills == happened, || format!("{fills} fills told by all bots, {happened} happened"))?;
+    let apart =
+        processes::apart(&kit).await.map_err(|failure| Failure(format!("processes: {}", failure.0)))?;
     Ok(Evidence::new(format!(
         "{BOTS} bots on one account, {placed} orders with {} ids: each heard of, cancelled and recorded its own alone; their \
-         {fills} fills are all of the account's",
-        all.len()
+         {fills} fills are all of the account's; the same of 2 processes begun at once beside an order placed by hand: {} orders, \
+         {} fills",
+        all.len(),
+        apart.orders,
+        apart.fills
     )))
 }
 
