@@ -617,9 +617,22 @@ impl Desk {
     pub async fn until<T>(
         &mut self,
         what: impl Display,
+        look: impl FnMut(&[Event], &Connector) -> Option<T>,
+    ) -> Result<T, Failure> {
+        self.until_within(PATIENCE, what, look).await
+    }
+
+    /// [`until`](Self::until) for what may take longer.
+    ///
+    /// # Errors
+    /// Nothing was found within `patience`: `what` was waited for.
+    pub async fn until_within<T>(
+        &mut self,
+        patience: Duration,
+        what: impl Display,
         mut look: impl FnMut(&[Event], &Connector) -> Option<T>,
     ) -> Result<T, Failure> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + patience;
         loop {
             if let Some(found) = look(&self.seen, &self.connector) {
                 return Ok(found);
@@ -630,7 +643,7 @@ impl Desk {
                 Ok(Some(Err(lagged))) => return Err(Failure(lagged.to_string())),
                 Ok(None) => return Err(Failure(format!("the connector ended while waiting for {what}"))),
                 Err(_) if Instant::now() > end => {
-                    return Err(Failure(format!("waited {} s for {what} in vain", PATIENCE.as_secs())));
+                    return Err(Failure(format!("waited {} s for {what} in vain", patience.as_secs())));
                 }
                 Err(_) => {}
             }

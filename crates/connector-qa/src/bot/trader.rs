@@ -141,7 +141,8 @@ impl Bot {
         let Some(held) = &mut self.held else { return Ok(()) };
         while self.placed < self.job.cycles + self.job.hold && self.running.len() < self.job.together {
             let holds = self.placed >= self.job.cycles;
-            let wish = self.job.orders.get(self.placed % self.job.orders.len().max(1)).copied();
+            let index = if holds { 0 } else { self.placed % self.job.orders.len().max(1) };
+            let wish = self.job.orders.get(index).copied();
             let wish = wish.ok_or_else(|| Failure::new("the job has no orders"))?;
             let id = self.connector.place(wish.order(&self.job.pair))?;
             self.placed += 1;

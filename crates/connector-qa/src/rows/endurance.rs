@@ -15,6 +15,7 @@ use connector_venue::orders::{AccountId, Amount, Execution, Order, Submit, Which
 use connector_venue::venue::Venue;
 use smol_str::SmolStr;
 
+use super::loss;
 use crate::bench::{Evidence, Failure, Ground, Judgement, Plan, credentials, ensure, grounds, main_key, of};
 use crate::checklist::Kit;
 use crate::report::{Detail, human};
@@ -362,22 +363,40 @@ fn losses() -> [(&'static str, Fault, Fault); 3] {
 /// The order that was given up, or the fill that was lost or told twice.
 pub async fn network_loss(kit: Kit) -> Judgement {
     const OUTAGE: Duration = Duration::from_secs(300);
-    let (mut rows, mut timelines) = (Vec::new(), Vec::new());
+    // All at once: a silent connection is noticed only after a long silence.
+    let [reset, lost, mute] = losses();
+    let real = tokio::join!(real_loss(&kit, reset), real_loss(&kit, lost), real_loss(&kit, mute));
+    let mut timelines = Vec::new();
+    let mut rows = Vec::from([real.0?, real.1?, real.2?]);
     for (name, requests, streams) in losses() {
         let told = |failure: Failure| Failure(format!("{name}: {}", failure.0));
         let (fills, back, shown) = one_loss(&kit, name, &requests, &streams, OUTAGE).await.map_err(told)?;
         timelines.push(shown);
-        rows.push(vec![name.to_owned(), human(OUTAGE), fills.to_string(), human(back)]);
+        rows.push(loss_row(name, "virtual", OUTAGE, fills, back));
     }
     let text = format!(
-        "requests and streams lost for {} of virtual time, in {} ways: open orders stayed tracked, fills and a cancel that \
-         happened meanwhile were told once, balances exact",
+        "requests and streams lost in {} ways, for {} over loopback sockets and for {} of virtual time: open orders stayed \
+         tracked, fills and a cancel that happened meanwhile were told once, balances exact",
+        losses().len(),
+        human(loss::OUTAGE),
         human(OUTAGE),
-        rows.len()
     );
-    let head = ["loss", "for", "fills meanwhile", "all known after"].map(str::to_owned).to_vec();
+    let head = ["loss", "time", "for", "fills meanwhile", "all known after"].map(str::to_owned).to_vec();
     let evidence = Evidence::new(text).with(Detail::Table { title: "Losses".to_owned(), head, rows });
     Ok(timelines.into_iter().fold(evidence, Evidence::with))
+}
+
+fn loss_row(name: &str, time: &str, outage: Duration, fills: usize, back: Duration) -> Vec<String> {
+    vec![name.to_owned(), time.to_owned(), human(outage), fills.to_string(), human(back)]
+}
+
+async fn real_loss(
+    kit: &Kit,
+    (name, requests, streams): (&'static str, Fault, Fault),
+) -> Result<Vec<String>, Failure> {
+    let lost = loss::in_real_time(kit, &requests, &streams).await;
+    let (fills, back) = lost.map_err(|failure| Failure(format!("{name}, in real time: {}", failure.0)))?;
+    Ok(loss_row(name, "real", loss::OUTAGE, fills, back))
 }
 
 /// Fills that happened meanwhile, and how long after the end of the loss all was known.

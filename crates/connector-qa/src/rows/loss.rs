@@ -38,7 +38,8 @@ async fn rest(desk: &mut Desk, order: NewOrder) -> Result<ClientOrderId, Failure
 fn judge(bench: &Bench, desk: &Desk, id: &ClientOrderId) -> Result<usize, Failure> {
     desk.well_formed(id)?;
     let fills = desk.fills(id);
-    let told: Vec<_> = fills.iter().map(|fill| (fill.trade_id.to_string(), fill.price, fill.amount)).collect();
+    let told: Vec<_> =
+        fills.iter().map(|fill| (fill.trade_id.to_string(), fill.price, fill.amount)).collect();
     let happened = bench.executions_of(id);
     let happened: Vec<_> =
         happened.iter().map(|fill| (fill.trade_id.to_string(), fill.price, fill.amount)).collect();

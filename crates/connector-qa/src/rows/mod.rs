@@ -6,6 +6,7 @@ pub mod endurance;
 pub mod faults;
 pub mod history;
 pub mod limits;
+mod loss;
 pub mod market;
 pub mod metrics;
 pub mod orders;

@@ -126,12 +126,13 @@ fn compare(bench: &Bench, state: &State, settled: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits until nothing is in doubt and all that is known is the ledger's.
-async fn settle(bench: &Bench, bot: &mut Process) -> Result<(), Failure> {
+/// Waits until all that is known is the ledger's, and, if it is to be `settled`, nothing is in doubt: wishes to cancel of
+/// the process before are carried out first.
+async fn agree(bench: &Bench, bot: &mut Process, settled: bool) -> Result<(), Failure> {
     let end = Instant::now() + PATIENCE;
     loop {
         bot.tell(bot::Order::Look)?;
-        match compare(bench, &bot.state().await?, true) {
+        match compare(bench, &bot.state().await?, settled) {
             Ok(()) => return Ok(()),
             Err(failure) if Instant::now() > end => return Err(failure),
             Err(_) => tokio::time::sleep(LOOK).await,
@@ -194,9 +195,9 @@ pub(super) async fn killed(kit: &Kit) -> Result<Killed, Failure> {
         let at = |failure: Failure| Failure(format!("after {kill} kills: {}", failure.0));
         let start = Instant::now();
         let mut bot = Process::start(&kit.runner, &job)?;
-        let state = bot.state().await.map_err(at)?;
+        bot.state().await.map_err(at)?;
         slowest = slowest.max(start.elapsed());
-        compare(&bench, &state, false).map_err(at)?;
+        agree(&bench, &mut bot, false).await.map_err(at)?;
         bot.tell(bot::Order::Trade)?;
         for _ in 0..1 + dice.below(3 * u64::try_from(TOGETHER).unwrap_or_default()) {
             if let Said::Created(_) = bot.hear().await.map_err(at)? {
@@ -218,10 +219,10 @@ pub(super) async fn killed(kit: &Kit) -> Result<Killed, Failure> {
     }
     job.cycles = 40;
     let mut bot = Process::start(&kit.runner, &job)?;
-    settle(&bench, &mut bot).await?;
+    agree(&bench, &mut bot, true).await?;
     bot.tell(bot::Order::Trade)?;
     done(&bench, &ground, &mut bot, kit.seed).await?;
-    settle(&bench, &mut bot).await?;
+    agree(&bench, &mut bot, true).await?;
     bot.stop().await?;
     ensure(bench.open_orders().is_empty(), || "a graceful stop left orders at the venue".to_owned())?;
     let orders = orders(&bench);
