@@ -191,8 +191,11 @@ pub(super) async fn killed(kit: &Kit) -> Result<Killed, Failure> {
     let mut job = job(&bench, &ground, &files, "killed")?;
     let mut dice = Dice(kit.seed);
     let (mut behind, mut orphaned, mut slowest) = (0, 0, Duration::ZERO);
+    // Those that are left open are to be within the house's quotes.
+    job.orders.rotate_left(1);
     for kill in 0..KILLS {
         let at = |failure: Failure| Failure(format!("after {kill} kills: {}", failure.0));
+        (job.cycles, job.hold) = (usize::try_from(dice.below(20)).unwrap_or_default(), TOGETHER);
         let start = Instant::now();
         let mut bot = Process::start(&kit.runner, &job)?;
         bot.state().await.map_err(at)?;
@@ -200,12 +203,16 @@ pub(super) async fn killed(kit: &Kit) -> Result<Killed, Failure> {
         agree(&bench, &mut bot, false).await.map_err(at)?;
         bot.tell(bot::Order::Trade)?;
         for _ in 0..1 + dice.below(3 * u64::try_from(TOGETHER).unwrap_or_default()) {
-            if let Said::Created(_) = bot.hear().await.map_err(at)? {
-                strike(&bench, &ground, &mut dice, 3)?;
+            match bot.hear().await.map_err(at)? {
+                Said::Created(_) => strike(&bench, &ground, &mut dice, 3)?,
+                Said::Done(_) => break,
+                _ => {}
             }
         }
-        // Not only just after it has said something.
-        tokio::time::sleep(Duration::from_micros(dice.below(3_000))).await;
+        // Just after it has said something, or some time later.
+        if dice.below(2) == 0 {
+            tokio::time::sleep(Duration::from_micros(dice.below(3_000))).await;
+        }
         bot.kill().map_err(at)?;
         behind += usize::from(missing(&bench, &job)? > 0);
         orphaned += usize::from(!bench.open_orders().is_empty());
@@ -217,7 +224,7 @@ pub(super) async fn killed(kit: &Kit) -> Result<Killed, Failure> {
         // As if a window had passed: what an address may spend is other rows' question.
         bench.server.with(|venue, _| venue.exchange_mut().limits_mut().reset());
     }
-    job.cycles = 40;
+    (job.cycles, job.hold) = (40, 0);
     let mut bot = Process::start(&kit.runner, &job)?;
     agree(&bench, &mut bot, true).await?;
     bot.tell(bot::Order::Trade)?;
