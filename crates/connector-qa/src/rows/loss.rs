@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use connector_core::dialect::LinkRole;
+use connector_core::event::LinkState;
 use connector_core::order::{NewOrder, OrderState, Side};
 use connector_core::{ClientOrderId, Decimal, Event};
 use connector_venue::faults::{Fault, FaultRule, Matcher, Trigger};
@@ -58,6 +60,27 @@ fn judge(bench: &Bench, desk: &Desk, id: &ClientOrderId) -> Result<usize, Failur
     Ok(told.len())
 }
 
+/// Waits for the private stream to be live again, which it must not be before what it missed is told: the ends of these.
+async fn back_with_news(bench: &Bench, desk: &mut Desk, ended: [&ClientOrderId; 2]) -> Result<(), Failure> {
+    let private = bench.spec.links.iter().find(|link| link.role == LinkRole::User);
+    let private = private.map(|link| link.name).unwrap_or_default();
+    let of_link = |event: &Event, is: LinkState| matches!(event, Event::LinkChanged { link, channel: None, state, .. } if *link == private && *state == is);
+    let live = desk
+        .until_within(BACK, "the private stream to be live again", |seen, _| {
+            let down = seen.iter().position(|event| of_link(event, LinkState::Down))?;
+            let live = seen.iter().skip(down).position(|event| of_link(event, LinkState::Live))?;
+            Some(down + live)
+        })
+        .await?;
+    for id in ended {
+        let told = desk.seen.iter().take(live).any(|event| {
+            event.is_terminal() && event.order().is_some_and(|order| order.client_order_id == *id)
+        });
+        ensure(told, || format!("the private stream was live again before the end of {id} was told"))?;
+    }
+    Ok(())
+}
+
 /// Requests and streams are lost for a while; the fills told, and how long after the loss all was known.
 pub(super) async fn in_real_time(
     kit: &Kit,
@@ -98,6 +121,7 @@ pub(super) async fn in_real_time(
     ensure(told == 0, || format!("{told} fills were told while nothing got through"))?;
     bench.server.with(|venue, _| venue.disarm_all());
     let restored = Instant::now();
+    back_with_news(&bench, &mut desk, [&wholly, &foreign]).await?;
     desk.until_within(BACK, "all that happened to be known", |seen, connector| {
         let ended = |id: &ClientOrderId| of(seen, id).any(Event::is_terminal);
         let known = connector.order(&partly).is_some_and(|order| order.executed().base == part);

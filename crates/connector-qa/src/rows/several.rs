@@ -199,6 +199,17 @@ async fn one_market(bench: &Bench, desk: &mut Desk, ground: &Ground) -> Result<V
 /// # Errors
 /// The order touched by another bot, the id given twice, the foreign fill in a history.
 pub async fn many_bots(kit: Kit) -> Judgement {
+    let text = bots(&kit).await?;
+    let apart =
+        processes::apart(&kit).await.map_err(|failure| Failure(format!("processes: {}", failure.0)))?;
+    Ok(Evidence::new(format!(
+        "{text}; the same of 2 processes begun at once beside an order placed by hand: {} orders, {} fills",
+        apart.orders, apart.fills
+    )))
+}
+
+/// Several in this process.
+async fn bots(kit: &Kit) -> Result<String, Failure> {
     const BOTS: usize = 4;
     let bench = kit.quiet().await?;
     let ground = bench.ground()?.clone();
@@ -262,16 +273,11 @@ pub async fn many_bots(kit: Kit) -> Judgement {
     }
     let happened = bench.look(|exchange| exchange.fills(bench.account, &HistoryQuery::default()).len());
     ensure(fills == happened, || format!("{fills} fills told by all bots, {happened} happened"))?;
-    let apart =
-        processes::apart(&kit).await.map_err(|failure| Failure(format!("processes: {}", failure.0)))?;
-    Ok(Evidence::new(format!(
+    Ok(format!(
         "{BOTS} bots on one account, {placed} orders with {} ids: each heard of, cancelled and recorded its own alone; their \
-         {fills} fills are all of the account's; the same of 2 processes begun at once beside an order placed by hand: {} orders, \
-         {} fills",
+         {fills} fills are all of the account's",
         all.len(),
-        apart.orders,
-        apart.fills
-    )))
+    ))
 }
 
 /// A bot's file holds its own orders and fills, and no others.
