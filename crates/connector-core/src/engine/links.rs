@@ -434,6 +434,9 @@ impl<D: Dialect> Engine<D> {
             link.deadline = Some(now.mono.after(Duration::from_secs(60)));
         }
         self.set_stage(now, index, Stage::Recovering, None);
+        // What could not be asked while nothing got through is asked now, not when its turn comes.
+        let requests = &self.requests;
+        self.tracker.hurry(now, true, |id| requests.reads_order(id));
         self.recovery = vec![Job::Balances];
         // A journal that followed behind may not know all that an earlier run left open.
         if !self.tracker.is_idle() || self.recorder.looks_for_lost() {
@@ -448,6 +451,8 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn recovered(&mut self, now: Now, job: &Job) {
         self.recovery.retain(|open| open != job);
         let Some(index) = self.links.iter().position(|link| link.stage == Stage::Recovering) else { return };
+        let requests = &self.requests;
+        self.tracker.hurry(now, false, |id| requests.reads_order(id));
         self.serve_orders(now);
         if self.recovery.is_empty() && !self.requests.reads_orders() {
             self.go_live(now, index);

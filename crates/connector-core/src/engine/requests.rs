@@ -133,6 +133,11 @@ impl Requests {
         self.pending.iter().any(|job| matches!(job, Job::Query(_) | Job::Fills(_)))
     }
 
+    /// Whether the state or the fills of this order are being read.
+    pub(super) fn reads_order(&self, id: &ClientOrderId) -> bool {
+        [Job::Query(id.clone()), Job::Fills(id.clone())].iter().any(|job| self.pending.contains(job))
+    }
+
     pub(super) fn page_start(&self, id: &ClientOrderId) -> Option<&TradeId> {
         self.pages.get(id)
     }

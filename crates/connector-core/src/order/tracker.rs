@@ -20,7 +20,7 @@ use crate::fee::FeeSchedule;
 use crate::id::{ClientOrderId, ExchangeOrderId};
 use crate::journal::RestoredOrder;
 use crate::message::{Fill, Market, Message, OrderReport};
-use crate::order::{CancelStep, NewOrder, TrackedOrder};
+use crate::order::{CancelStep, NewOrder, OrderState, TrackedOrder};
 use crate::pair::Pair;
 use crate::time::{Mono, Now};
 
@@ -50,6 +50,9 @@ pub enum Applied {
     /// It is about somebody else's order, or not about an order at all.
     Foreign,
 }
+
+/// How often a question is asked without delay in a recovery.
+const HURRIED: u32 = 10;
 
 /// Bounds of a tracker.
 #[derive(Clone, Copy, Debug)]
@@ -407,6 +410,25 @@ impl Tracker {
         let due = now.mono.after(backoff(timer.attempt.saturating_add(base)));
         slot.inquiry = Some(Timer { due, attempt: timer.attempt.saturating_add(1), urgency: need.urgency });
         self.timers.insert((due, Lane::Inquiry, id));
+    }
+
+    /// Asks without delay what open orders wait to be asked, `anew` or only where the question is young: a recovery is not
+    /// over before it is answered. What the venue has left open several times waits its time, and so does an outcome that
+    /// only time can prove. `asked` says of which orders an answer is under way.
+    pub fn hurry(&mut self, now: Now, anew: bool, asked: impl Fn(&ClientOrderId) -> bool) {
+        for id in self.open.iter().filter(|id| !asked(id)) {
+            let Some(slot) = self.orders.get_mut(id) else { continue };
+            let Some(timer) = &mut slot.inquiry else { continue };
+            let young = timer.attempt < HURRIED
+                && timer.urgency != Urgency::Patient
+                && slot.order.state() != OrderState::Unknown;
+            if timer.due > now.mono && (anew || young) {
+                self.timers.remove(&(timer.due, Lane::Inquiry, id.clone()));
+                timer.due = now.mono;
+                timer.attempt = if anew { 0 } else { timer.attempt };
+                self.timers.insert((timer.due, Lane::Inquiry, id.clone()));
+            }
+        }
     }
 
     /// When [`Self::wants`] has something next; `None` if nothing is open.
