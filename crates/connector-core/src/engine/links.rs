@@ -435,8 +435,7 @@ impl<D: Dialect> Engine<D> {
         }
         self.set_stage(now, index, Stage::Recovering, None);
         // What could not be asked while nothing got through is asked now, not when its turn comes.
-        let requests = &self.requests;
-        self.tracker.hurry(now, true, |id| requests.reads_order(id));
+        self.hurry(now, index, true);
         self.recovery = vec![Job::Balances];
         // A journal that followed behind may not know all that an earlier run left open.
         if !self.tracker.is_idle() || self.recorder.looks_for_lost() {
@@ -447,12 +446,20 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
+    /// Asks at once what a recovery has to know. Not at the start: there nobody can listen before the connector is ready, and
+    /// what an earlier run's orders were filled meanwhile is news.
+    fn hurry(&mut self, now: Now, index: usize, anew: bool) {
+        if self.links.get(index).is_some_and(|link| link.generation > 1) {
+            let requests = &self.requests;
+            self.tracker.hurry(now, anew, |id| requests.reads_order(id));
+        }
+    }
+
     /// A job of a recovery may have ended it.
     pub(super) fn recovered(&mut self, now: Now, job: &Job) {
         self.recovery.retain(|open| open != job);
         let Some(index) = self.links.iter().position(|link| link.stage == Stage::Recovering) else { return };
-        let requests = &self.requests;
-        self.tracker.hurry(now, false, |id| requests.reads_order(id));
+        self.hurry(now, index, false);
         self.serve_orders(now);
         if self.recovery.is_empty() && !self.requests.reads_orders() {
             self.go_live(now, index);

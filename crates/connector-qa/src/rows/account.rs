@@ -172,9 +172,14 @@ pub async fn balance_under_order(kit: Kit) -> Judgement {
         let asset = if side == Side::Buy { order.pair.quote() } else { order.pair.base() };
         let available = desk.connector.balance(&asset).available;
         let id = desk.connector.place(order)?;
+        // Before anything could be sent or heard: what is on its way cannot be spent a second time.
+        let at_once = available - desk.connector.balance(&asset).available;
         desk.created(&id).await?;
         bench.balances_agree(&desk.connector).await?;
         let locked = bench.order_of(&id)?.locked;
+        ensure(at_once == locked, || {
+            format!("the ledger locked {locked} {asset}, but available fell by {at_once} when it was placed")
+        })?;
         let fallen = available - desk.connector.balance(&asset).available;
         ensure(!locked.is_zero() && fallen == locked, || {
             format!("the ledger locked {locked} {asset}, but available fell by {fallen}")

@@ -7,9 +7,10 @@ use connector_core::order::{NewOrder, OrderState, OrderType, Side, TimeInForce};
 use connector_core::{ClientOrderId, Decimal, Event, Pair};
 use connector_venue::orders::Submit;
 
-use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, Plan, ensure, of};
+use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure, of};
 use crate::checklist::Kit;
 use crate::report::Detail;
+use crate::scratch::Scratch;
 
 /// How long is listened for what must not come.
 const SILENCE: Duration = Duration::from_millis(250);
@@ -147,9 +148,14 @@ pub async fn cancel(kit: Kit) -> Judgement {
         })?;
     }
     nothing_left(&bench, &desk)?;
+    desk.listen(SILENCE).await?;
+    let asked = bench.requests("cancel");
+    ensure(asked == ORDERS, || format!("{asked} requests to cancel {ORDERS} orders"))?;
     let problems = desk.problems();
     ensure(problems.is_empty(), || problems.join("; "))?;
-    Ok(Evidence::new(format!("{ORDERS} orders cancelled without error, nothing open on either side")))
+    Ok(Evidence::new(format!(
+        "{ORDERS} orders cancelled without error, each asked for once, nothing open on either side"
+    )))
 }
 
 fn nothing_left(bench: &Bench, desk: &Desk) -> Result<(), Failure> {
@@ -184,10 +190,22 @@ pub async fn foreign(kit: Kit) -> Judgement {
     ensure(tracked == 0, || format!("{tracked} foreign orders are tracked"))?;
     let heard = desk.seen.iter().filter_map(Event::order).find(|order| order.client_order_id != own);
     ensure(heard.is_none(), || format!("an event about a foreign order: {heard:?}"))?;
+    // One that finds them at its start, when it looks for what an earlier run of its own left open.
+    let files = Scratch::new("foreign").map_err(Failure::new)?;
+    let journal = Some(files.file("late.sqlite"));
+    let late = bench.desk_of(Plan { journal, ..bench.plan() }).await?;
+    let taken = (late.connector.open_orders().len(), late.connector.cancel_all().len());
+    ensure(taken == (0, 0), || {
+        format!("one that started later took up and cancelled {taken:?} foreign orders")
+    })?;
+    late.connector.stop(PATIENCE).await?;
+    let left = bench.open_orders().len();
+    ensure(left == wanted.len(), || format!("{left} orders are open after a foreign start and stop"))?;
     other.connector.cancel(&theirs)?;
     other.ended(&theirs).await?;
     Ok(Evidence::new(
-        "cancel_all ended the own order alone; one order placed by hand and one of another instance stayed, untracked",
+        "cancel_all ended the own order alone; one order placed by hand and one of another instance stayed, untracked, also by \
+         one that started later",
     ))
 }
 
