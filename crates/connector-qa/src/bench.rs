@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use connector_core::dialect::{Dialect, Pool, Spec};
+use connector_core::dialect::{Dialect, LinkRole, Pool, Spec};
 use connector_core::engine::{Trading, Urls};
 use connector_core::event::{Event, OrderFilled};
 use connector_core::journal::{Durability, MemoryJournal, SqliteJournal};
@@ -20,7 +20,7 @@ use connector_core::{Asset, ClientOrderId, Credentials, Decimal, Error, Pair};
 use connector_core::{Builder, Connector, Events};
 use connector_venue::exchange::Exchange;
 use connector_venue::face::Face;
-use connector_venue::faults::FaultRule;
+use connector_venue::faults::{Fault, FaultRule, Matcher};
 use connector_venue::keys::{ApiKey, KeySecret, KeyState};
 use connector_venue::ledger::{Balance, HistoryQuery};
 use connector_venue::orders::{AccountId, Amount, Execution, Order, Placement, Submit};
@@ -402,6 +402,19 @@ impl Bench {
         let lives = vec![(desk.seen.as_slice(), None)];
         let told = Told { lives, requests, orders, executions, faults: self.armed.borrow().clone() };
         story(title.to_string(), first.unwrap_or(until), until, &told)
+    }
+
+    /// Has the private stream tell everything so much later.
+    ///
+    /// # Errors
+    /// As [`arm`](Self::arm).
+    pub fn delay_private(&self, time: Duration) -> Result<(), Failure> {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        for link in self.spec.links.iter().filter(|link| link.role == LinkRole::User) {
+            let matcher = Matcher { link: Some(SmolStr::new(link.name)), ..Matcher::default() };
+            self.arm(FaultRule { matcher, ..FaultRule::new(Fault::FrameDelay { ms }) })?;
+        }
+        Ok(())
     }
 
     /// How often a request was made so far.

@@ -280,6 +280,11 @@ pub(super) async fn apart(kit: &Kit) -> Result<Apart, Failure> {
     ensure(held.0.is_disjoint(&held.1) && open() == left, || {
         format!("open are {:?}, left open by two processes and by hand {left:?}", open())
     })?;
+    // One that finds all these at its start.
+    let mut late = Process::start(&kit.runner, &named("late")?)?;
+    let taken = late.state().await?.open;
+    ensure(taken.is_empty(), || format!("a process that started later took up {taken:?}"))?;
+    late.stop().await?;
     for (bot, held) in [(&mut one, &held.0), (&mut other, &held.1)] {
         bot.stop().await?;
         left = &left - &texts(held);

@@ -68,6 +68,24 @@ async fn ends_truly(bench: &Bench, desk: &mut Desk, id: &ClientOrderId) -> Resul
     Ok(word)
 }
 
+/// A cancel arrives after a part was filled, and what comes of it is known before the news of the fill.
+async fn overtaken(
+    bench: &Bench,
+    desk: &mut Desk,
+    order: NewOrder,
+    part: Decimal,
+) -> Result<&'static str, Failure> {
+    let id = desk.connector.place(order)?;
+    desk.created(&id).await?;
+    bench.arm(late("cancel", 150))?;
+    bench.delay_private(Duration::from_millis(400))?;
+    desk.connector.cancel(&id)?;
+    bench.take(bench.ground()?, Side::Sell, part)?;
+    let word = ends_truly(bench, desk, &id).await?;
+    bench.server.with(|venue, _| venue.disarm_all());
+    Ok(word)
+}
+
 /// XQ-06.
 ///
 /// # Errors
@@ -81,12 +99,7 @@ pub async fn cancel_races(kit: Kit) -> Judgement {
     for (name, parts, expected) in
         [("filled before the cancel arrives", 1, "filled"), ("half filled before it arrives", 2, "cancelled")]
     {
-        let id = desk.connector.place(near(&ground, parts))?;
-        desk.created(&id).await?;
-        bench.arm(late("cancel", 150))?;
-        desk.connector.cancel(&id)?;
-        bench.take(&ground, Side::Sell, part)?;
-        rows.push((name, ends_truly(&bench, &mut desk, &id).await?, expected));
+        rows.push((name, overtaken(&bench, &mut desk, near(&ground, parts), part).await?, expected));
     }
     let id = desk.connector.place(ground.resting(Side::Buy))?;
     desk.created(&id).await?;
@@ -211,6 +224,11 @@ pub async fn stalled(kit: Kit) -> Judgement {
         rows.push(vec![format!("all of link {}", link.name), format!("{:.1} s", took.as_secs_f64())]);
         tokio::task::yield_now().await;
     }
+    for link in spec.links {
+        let took = silence(&kit, link.name)?;
+        let name = format!("link {} dead, in a quiet market", link.name);
+        rows.push(vec![name, format!("{:.1} s", took.as_secs_f64())]);
+    }
     let mut quiet = Lab::new(&kit, 2, false, 0)?;
     quiet.ready()?;
     quiet.run_for(Duration::from_secs(3_600));
@@ -223,12 +241,26 @@ pub async fn stalled(kit: Kit) -> Judgement {
     quiet.agrees()?;
     rows.push(vec!["quiet market, one hour".to_owned(), "no reconnect".to_owned()]);
     let text = format!(
-        "every muted channel and link replaced within {} s; a market without news for an hour is left alone",
+        "every muted channel and link, and every dead one, replaced within {} s; a market without news for an hour is left alone",
         STALLED.as_secs()
     );
     let head = ["muted", "replaced after"].map(str::to_owned).to_vec();
     let evidence = Evidence::new(text).with(Detail::Table { title: "Silences".to_owned(), head, rows });
     Ok(timelines.into_iter().fold(evidence, Evidence::with))
+}
+
+/// A connection over which nothing passes any more, not even pings, where nothing happens that could be missed.
+fn silence(kit: &Kit, link: &str) -> Result<Duration, Failure> {
+    let mut lab = Lab::new(kit, 1, false, 0)?;
+    lab.ready()?;
+    lab.run_for(Duration::from_secs(15));
+    lab.arm(&format!(r#"{{"fault":"net.half_open","match":{{"link":{link:?}}},"trigger":{{"count":1}}}}"#))?;
+    let took = lab.until(&format!("{link}: the dead link to be replaced"), STALLED, |_, events| {
+        events.iter().any(|event| matches!(event, Event::LinkChanged { state: LinkState::Down, .. }))
+    })?;
+    lab.ready()?;
+    lab.agrees()?;
+    Ok(took)
 }
 
 /// Trades for a while under a fault, then looks whether all is well.
