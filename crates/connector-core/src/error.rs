@@ -56,7 +56,7 @@ pub enum Cause {
     Timeout,
     /// The answer could not be read.
     Malformed,
-    /// The journal cannot be written or read.
+    /// The journal cannot be written or read, or market data cannot be recorded.
     Storage,
     /// Our own configuration or command is wrong.
     Usage,
@@ -87,7 +87,7 @@ impl Cause {
             Self::Timeout => "check the network; the connector finds out what happened",
             Self::Malformed => "check that the address is the venue's and that no proxy answers in its place",
             Self::Storage => {
-                "free space on the disk or repair the journal; cancels still go, new orders do not"
+                "free space on the disk or repair the file; while a journal fails, cancels still go and new orders do not"
             }
             Self::Usage => "correct the call or the configuration",
             Self::Other => "see the venue's own text",
@@ -115,7 +115,7 @@ impl fmt::Display for Cause {
             Self::Network => "network failure",
             Self::Timeout => "no answer in time",
             Self::Malformed => "unreadable answer",
-            Self::Storage => "journal failure",
+            Self::Storage => "storage failure",
             Self::Usage => "wrong use",
             Self::Other => "refused",
         })
