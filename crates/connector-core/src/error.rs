@@ -212,3 +212,48 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_has_a_name_and_an_advice_of_its_own() {
+        use Cause::*;
+        let causes = [
+            Credentials,
+            Signature,
+            Permission,
+            Timestamp,
+            RateLimited,
+            Banned,
+            OrderNotFound,
+            DuplicateOrderId,
+            InsufficientBalance,
+            WouldTake,
+            TradingRule,
+            Market,
+            BadRequest,
+            Unavailable,
+            Network,
+            Timeout,
+            Malformed,
+            Storage,
+            Usage,
+            Other,
+        ];
+        let names: BTreeSet<_> = causes.iter().map(ToString::to_string).collect();
+        let advice: BTreeSet<_> = causes.iter().map(|cause| cause.advice()).collect();
+        assert_eq!((names.len(), advice.len()), (causes.len(), causes.len()));
+        for cause in causes {
+            let error = Error::new(cause, Effect::NotSent, "place", "why").at("venue").about("BTC-USDT");
+            let line = error.to_string();
+            for part in [&cause.to_string(), "venue", "place", "why", "BTC-USDT"] {
+                assert!(line.contains(part), "{part} is not in: {line}");
+            }
+            assert!(!line.contains('\n'), "{line}");
+        }
+    }
+}

@@ -260,6 +260,21 @@ async fn a_reader_of_the_limits_is_told_of_each_change_and_of_the_end() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), rests).await.unwrap();
+    // And near the limit there is a warning, while orders still go out.
+    let (near, limit) = desk
+        .until("a warning", |seen, connector| {
+            let warned = seen.iter().find_map(|event| match event {
+                Event::LimitWarning { pool: name, used, limit, .. } if name == pool => Some((*used, *limit)),
+                _ => None,
+            });
+            if warned.is_none() {
+                connector.place(ground.resting(Side::Buy)).unwrap();
+            }
+            warned
+        })
+        .await
+        .unwrap();
+    assert!(near * 10 >= limit * 8 && near < limit, "{near} of {limit}");
     desk.connector.clone().stop(PATIENCE).await.unwrap();
     let end = async { while meters.next().await.is_some() {} };
     tokio::time::timeout(PATIENCE, end).await.unwrap();

@@ -188,3 +188,19 @@ impl NewOrder {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_are_shown_as_they_are_serialised() {
+        use OrderState::*;
+        let open = [PendingCreate, Unknown, Open, PartiallyFilled, PendingCancel];
+        let ended = [Filled, Cancelled, Expired, Failed];
+        for state in open.into_iter().chain(ended) {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.to_string());
+            assert_eq!(state.is_terminal(), ended.contains(&state), "{state}");
+        }
+    }
+}
