@@ -141,9 +141,13 @@ impl Tap {
         let Some(owner) = &self.0 else { return Ok(()) };
         let queue = &owner.0;
         let mut state = queue.lock();
+        if state.closed {
+            // Ended by wish: what links still bring is no part of it, and so is not missed.
+            return Ok(());
+        }
         let full = state.messages.len() >= queue.bounds.messages
             || state.bytes.saturating_add(bytes.len()) > queue.bounds.bytes;
-        if full || state.ended || state.closed {
+        if full || state.ended {
             state.missed += 1;
             state.recorded.dropped += 1;
             return Err(refusal(&state.recorded));
