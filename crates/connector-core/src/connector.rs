@@ -190,7 +190,8 @@ impl<D: Dialect> Builder<D> {
         let metrics = self.metrics.clone().map(|metrics| (metrics, config.meter.clone()));
         let (rest_url, tap) = (config.urls.rest.clone(), config.tap.clone());
         let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
-        let driver = Driver::start(make, &rest_url, self.event_capacity, journal.map(|(journal, _)| journal))
+        let journal = journal.map(|(journal, _)| (journal, self.durability));
+        let driver = Driver::start(make, &rest_url, self.event_capacity, journal)
             .map_err(|error| error.at(D::SPEC.name))?;
         let inner = Inner {
             driver,

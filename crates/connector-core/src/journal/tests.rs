@@ -208,7 +208,7 @@ fn a_writer_goes_on_until_it_is_stored() {
     journal.set_full(true);
     let (tell, told) = mpsc::channel();
     let disk = journal.clone();
-    let writer = Writer::start(SharedJournal::new(begun), move |outcome| {
+    let writer = Writer::start(SharedJournal::new(begun), Durability::Intent, move |outcome| {
         if matches!(outcome, Outcome::Failed(_)) {
             disk.set_full(false);
         }

@@ -1,15 +1,14 @@
-//! Requests over pooled connections.
-
-use std::time::Duration;
+//! Requests: from the engine's request to the library's, and back.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::Uri;
-use hyper_util::client::legacy;
+use hyper::body::Incoming;
+use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::{Request, Response, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use smol_str::SmolStr;
 
+use crate::dialect::Method;
 use crate::error::Error;
 use crate::wire::{HttpRequest, HttpResponse, TransportError};
 
@@ -40,68 +39,81 @@ pub(super) fn unsupported(url: &Uri) -> Option<&'static str> {
         .then_some("built without TLS: enable the connector's feature `tls` or `tls-vendored`")
 }
 
-pub(super) struct Client {
-    client: legacy::Client<Connector, Full<Bytes>>,
-    base: String,
+/// Where requests go.
+pub(super) struct Base {
+    /// To open a connection.
+    pub(super) uri: Uri,
+    host: HeaderValue,
+    /// In front of every path; mostly empty.
+    prefix: String,
 }
 
-impl Client {
+impl Base {
     pub(super) fn new(base: &str) -> Result<Self, Error> {
         let refuse = |why: &str| Error::usage("rest_url", why).about(base);
         let uri: Uri = base.parse().map_err(|_| refuse("is not a URL"))?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+        let authority = uri.authority().filter(|_| matches!(uri.scheme_str(), Some("http" | "https")));
+        let Some(authority) = authority else {
             return Err(refuse("must look like https://host or http://host:port"));
-        }
+        };
         if let Some(why) = unsupported(&uri) {
             return Err(refuse(why));
         }
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(55))
-            .build(connector());
-        Ok(Self { client, base: base.trim_end_matches('/').to_owned() })
+        let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let host = HeaderValue::from_str(host).map_err(|_| refuse("is not a URL"))?;
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { uri, host, prefix })
     }
 
-    pub(super) async fn exchange(
-        &self,
-        request: HttpRequest,
-        timeout: Duration,
-    ) -> Result<HttpResponse, TransportError> {
-        tokio::time::timeout(timeout, self.exchange_untimed(request))
-            .await
-            .unwrap_or(Err(TransportError::Timeout))
-    }
-
-    async fn exchange_untimed(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+    /// The request as the library takes it.
+    pub(super) fn request(&self, request: HttpRequest) -> Result<Request<Full<Bytes>>, TransportError> {
         let HttpRequest { method, path, query, headers, body } = request;
-        let mark = if query.is_empty() { "" } else { "?" };
-        let mut builder = hyper::Request::builder()
-            .method(method.as_str())
-            .uri(format!("{}{path}{mark}{query}", self.base));
-        for (name, value) in &headers {
-            builder = builder.header(name.as_str(), value);
+        let refuse = |what: &str| TransportError::NotSent(format!("the {what} cannot be written"));
+        let mut target = String::with_capacity(self.prefix.len() + path.len() + 1 + query.len());
+        target.push_str(&self.prefix);
+        target.push_str(&path);
+        if !query.is_empty() {
+            target.push('?');
+            target.push_str(&query);
         }
-        let request =
-            builder.body(Full::new(body)).map_err(|error| TransportError::NotSent(error.to_string()))?;
-        let response = self.client.request(request).await.map_err(|error| {
-            let text = chain(&error);
-            if error.is_connect() { TransportError::NotSent(text) } else { TransportError::Broken(text) }
-        })?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_BODY)
-            .collect()
-            .await
-            .map_err(|error| TransportError::Broken(chain(error.as_ref())))?
-            .to_bytes();
-        let headers = parts
-            .headers
-            .iter()
-            .map(|(name, value)| {
-                (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
-            })
-            .collect();
-        Ok(HttpResponse { status: parts.status.as_u16(), headers, body: body.into() })
+        let target = Uri::from_maybe_shared(Bytes::from(target)).map_err(|_| refuse("path or query"))?;
+        let mut ready = Request::new(Full::new(body));
+        *ready.uri_mut() = target;
+        *ready.method_mut() = match method {
+            Method::Get => hyper::Method::GET,
+            Method::Post => hyper::Method::POST,
+            Method::Put => hyper::Method::PUT,
+            Method::Delete => hyper::Method::DELETE,
+        };
+        let fields = ready.headers_mut();
+        fields.reserve(headers.len() + 1);
+        fields.insert(HOST, self.host.clone());
+        for (name, value) in headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("name of a header"))?;
+            let value =
+                HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| refuse("value of a header"))?;
+            fields.append(name, value);
+        }
+        Ok(ready)
     }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn read(response: Response<Incoming>) -> Result<HttpResponse, TransportError> {
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, MAX_BODY)
+        .collect()
+        .await
+        .map_err(|error| TransportError::Broken(chain(error.as_ref())))?
+        .to_bytes();
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    Ok(HttpResponse { status: parts.status.as_u16(), headers, body: body.into() })
 }
 
 /// An error with its causes, on one line.

@@ -5,6 +5,7 @@
 //! only, never across an `await`.
 
 mod http;
+mod pool;
 mod socket;
 
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use crate::engine::Trading;
 use crate::error::Error;
 use crate::event::Event;
-use crate::journal::{Outcome, SharedJournal, Writer};
+use crate::journal::{Durability, Outcome, SharedJournal, Writer};
 use crate::time::{Mono, Now, UnixNanos};
 use crate::wire::{Action, Input, LinkId};
 
@@ -29,7 +30,7 @@ pub(crate) struct Driver {
     engine: Mutex<Box<dyn Trading>>,
     events: broadcast::Sender<Event>,
     links: Mutex<HashMap<LinkId, mpsc::Sender<socket::Outgoing>>>,
-    http: http::Client,
+    requests: Arc<pool::Pool>,
     runtime: tokio::runtime::Handle,
     origin: Instant,
     /// The deadline the timer task sleeps towards, in nanoseconds since `origin`.
@@ -47,14 +48,14 @@ impl Driver {
         make: impl FnOnce(Now) -> Result<Box<dyn Trading>, Error>,
         rest_url: &str,
         event_capacity: usize,
-        journal: Option<SharedJournal>,
+        journal: Option<(SharedJournal, Durability)>,
     ) -> Result<Arc<Self>, Error> {
         let origin = Instant::now();
         let driver = Arc::new(Self {
             engine: Mutex::new(make(read_clocks(origin))?),
             events: broadcast::Sender::new(event_capacity),
             links: Mutex::default(),
-            http: http::Client::new(rest_url)?,
+            requests: pool::Pool::new(rest_url)?,
             runtime: tokio::runtime::Handle::current(),
             origin,
             armed: AtomicU64::new(u64::MAX),
@@ -63,18 +64,18 @@ impl Driver {
             stopped: watch::Sender::new(false),
             writer: OnceLock::new(),
         });
-        if let Some(journal) = journal {
-            driver.start_writer(journal)?;
+        if let Some((journal, durability)) = journal {
+            driver.start_writer(journal, durability)?;
         }
         driver.runtime.spawn(Arc::clone(&driver).run_timer());
         driver.turn(|engine, now| engine.start(now));
         Ok(driver)
     }
 
-    fn start_writer(self: &Arc<Self>, journal: SharedJournal) -> Result<(), Error> {
+    fn start_writer(self: &Arc<Self>, journal: SharedJournal, durability: Durability) -> Result<(), Error> {
         // Weak, so that the writer's thread ends when the driver does.
         let driver = Arc::downgrade(self);
-        let writer = Writer::start(journal, move |outcome| {
+        let writer = Writer::start(journal, durability, move |outcome| {
             let Some(driver) = driver.upgrade() else { return false };
             driver.turn(|engine, now| match outcome {
                 Outcome::Stored(through) => engine.recorded(now, through),
@@ -91,6 +92,7 @@ impl Driver {
     pub(crate) fn stop(&self) {
         self.stopped.send_replace(true);
         lock(&self.links).clear();
+        self.requests.close();
         self.rearm.notify_one();
     }
 
@@ -116,20 +118,36 @@ impl Driver {
     pub(crate) fn turn<R>(self: &Arc<Self>, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
         let mut engine = lock(&self.engine);
         let result = act(engine.as_mut(), self.now());
+        let mut recorded = false;
         while let Some(entry) = engine.record() {
             if let Some(writer) = self.writer.get() {
                 writer.write(entry);
+                recorded = true;
             }
         }
         while let Some(event) = engine.event() {
             // No subscriber is no error.
             let _ = self.events.send(event);
         }
+        // Links are told under the lock, so that they hear in order. Requests, each on a connection of its own, are written
+        // after it, so that nobody waits for the kernel to take one.
+        let mut requests = Vec::new();
         while let Some(action) = engine.action() {
-            self.perform(action);
+            match action {
+                Action::Http { id, request, timeout } => requests.push((id, request, timeout)),
+                action => self.perform(action),
+            }
         }
         let deadline = engine.deadline().map_or(u64::MAX, |at| at.0);
         drop(engine);
+        for (id, request, timeout) in requests {
+            self.requests.send(self, id, request, timeout);
+        }
+        // Waking other threads costs, so it comes last. An order that must not leave before its intent is stored is no request
+        // yet.
+        if let Some(writer) = self.writer.get().filter(|_| recorded) {
+            writer.wake();
+        }
         if deadline < self.armed.load(Ordering::Acquire) {
             self.rearm.notify_one();
         }
@@ -156,13 +174,7 @@ impl Driver {
 
     fn perform(self: &Arc<Self>, action: Action) {
         match action {
-            Action::Http { id, request, timeout } => {
-                let driver = Arc::clone(self);
-                self.runtime.spawn(async move {
-                    let result = driver.http.exchange(request, timeout).await;
-                    driver.turn(|engine, now| engine.input(now, Input::Http { id, result }));
-                });
-            }
+            Action::Http { id, request, timeout } => self.requests.send(self, id, request, timeout),
             Action::Connect { link, url, timeout } => {
                 let (sender, receiver) = mpsc::channel(LINK_QUEUE);
                 lock(&self.links).insert(link, sender.clone());
