@@ -146,7 +146,8 @@ fn fit(
     let unit = Unit::new(&whole, terms.fees, prices).ok_or_else(|| {
         refuse(Cause::Usage, &whole, "its fee cannot be expressed: a price is missing".into())
     })?;
-    let Some(lack) = unit.lack(whole.amount, available) else {
+    let left = |asset: &Asset| available.get(asset).copied().unwrap_or_default();
+    let Some(lack) = unit.lack(whole.amount, left) else {
         return unit.adjusted(whole, false);
     };
     if mode == Mode::AllOrNone {
@@ -155,12 +156,11 @@ fn fit(
     let largest = unit.largest(available).filter(|amount| *amount > Decimal::ZERO);
     let smaller = largest.map(|amount| Candidate { amount: amount.min(whole.amount), ..whole.clone() });
     let mut smaller = smaller.and_then(|smaller| quantised(&smaller, terms.rule).ok());
-    if let Some(tight) = smaller.as_ref().filter(|tight| unit.lack(tight.amount, available).is_some()) {
+    if let Some(tight) = smaller.as_ref().filter(|tight| unit.lack(tight.amount, left).is_some()) {
         // A quotient that was rounded up can be one step too large; never more.
         let step = terms.rule.amount_step.unwrap_or_else(|| Decimal::new(1, tight.amount.scale()));
         let less = Candidate { amount: tight.amount - step, ..tight.clone() };
-        smaller =
-            quantised(&less, terms.rule).ok().filter(|less| unit.lack(less.amount, available).is_none());
+        smaller = quantised(&less, terms.rule).ok().filter(|less| unit.lack(less.amount, left).is_none());
     }
     // What remains after resizing can be too small for the rule: then the balance is what it fails by.
     smaller.ok_or_else(|| lack.error("budget", &whole)).and_then(|smaller| unit.adjusted(smaller, true))
@@ -223,21 +223,29 @@ impl Unit {
 
     /// What one unit of the base asset takes, by asset.
     pub(crate) fn per_base(&self) -> Vec<(Asset, Decimal)> {
-        let mut cost = self.cost(Decimal::ONE).unwrap_or_default();
+        let mut cost = self.costs(Decimal::ONE).unwrap_or_default();
         for fee in self.fixed.iter().filter(|fee| fee.amount > Decimal::ZERO) {
-            if let Some(sum) = cost.get_mut(&fee.asset) {
+            if let Some((_, sum)) = cost.iter_mut().find(|(asset, _)| *asset == fee.asset) {
                 *sum -= fee.amount;
             }
         }
-        cost.into_iter().filter(|(_, cost)| !cost.is_zero()).collect()
+        cost.retain(|(_, cost)| !cost.is_zero());
+        cost
     }
 
     /// What `amount` takes from the balances. `None` if that is too large to be expressed.
-    pub(crate) fn cost(&self, amount: Decimal) -> Option<BTreeMap<Asset, Decimal>> {
-        let mut cost = BTreeMap::new();
+    fn cost(&self, amount: Decimal) -> Option<BTreeMap<Asset, Decimal>> {
+        Some(self.costs(amount)?.into_iter().collect())
+    }
+
+    /// The same as a list, each asset once: there are hardly ever more than two.
+    fn costs(&self, amount: Decimal) -> Option<Vec<(Asset, Decimal)>> {
+        let mut cost: Vec<(Asset, Decimal)> = Vec::with_capacity(2);
         let mut add = |asset: Asset, more: Decimal| {
-            let sum = cost.entry(asset).or_insert(Decimal::ZERO);
-            *sum = sum.checked_add(more)?;
+            match cost.iter_mut().find(|(known, _)| *known == asset) {
+                Some((_, sum)) => *sum = sum.checked_add(more)?,
+                None => cost.push((asset, more)),
+            }
             Some(())
         };
         let value = product_up(self.price, amount)?;
@@ -255,9 +263,9 @@ impl Unit {
     }
 
     /// What is missing for `amount`; `None` if nothing is.
-    pub(crate) fn lack(&self, amount: Decimal, available: &BTreeMap<Asset, Decimal>) -> Option<Lack> {
-        let left = |asset: &Asset| available.get(asset).copied().unwrap_or_default().max(Decimal::ZERO);
-        let Some(cost) = self.cost(amount) else {
+    pub(crate) fn lack(&self, amount: Decimal, available: impl Fn(&Asset) -> Decimal) -> Option<Lack> {
+        let left = |asset: &Asset| available(asset).max(Decimal::ZERO);
+        let Some(cost) = self.costs(amount) else {
             let asset = if self.side == Side::Buy { self.pair.quote() } else { self.pair.base() };
             return Some(Lack { available: left(&asset), asset, needed: None });
         };

@@ -14,6 +14,9 @@ use crate::message::{Level, Message, Sink};
 use crate::number::parse_decimal;
 use crate::time::UnixNanos;
 
+/// Longest answer that is parsed in the memory kept for frames.
+const KEPT: usize = 16 * 1024;
+
 thread_local! {
     /// Parser memory, kept so that a frame costs no allocation. Holds no data between frames.
     static SCRATCH: Cell<Option<(Buffers, Tape<'static>)>> = const { Cell::new(None) };
@@ -27,16 +30,24 @@ pub fn parse_frame<'i, R>(
     bytes: &'i mut [u8],
     read: impl FnOnce(Json<'_, 'i>) -> Result<R, DecodeError>,
 ) -> Result<R, DecodeError> {
+    parse_kept("frame", bytes, read)
+}
+
+fn parse_kept<'i, R>(
+    what: &'static str,
+    bytes: &'i mut [u8],
+    read: impl FnOnce(Json<'_, 'i>) -> Result<R, DecodeError>,
+) -> Result<R, DecodeError> {
     let (mut buffers, tape) = SCRATCH.take().unwrap_or_else(|| (Buffers::default(), Tape::null()));
     let mut tape = tape.reset();
     let result = simd_json::fill_tape(bytes, &mut buffers, &mut tape)
-        .map_err(|error| DecodeError::new("frame", error))
+        .map_err(|error| DecodeError::new(what, error))
         .and_then(|()| read(Json(&tape.0)));
     SCRATCH.set(Some((buffers, tape.reset())));
     result
 }
 
-/// Parses `bytes` in place and hands the document to `read`. For answers, which may be large and are rare.
+/// Parses `bytes` in place and hands the document to `read`. For answers: the memory of a large one is given back.
 ///
 /// # Errors
 /// The bytes are no JSON, or `read` says so.
@@ -45,6 +56,9 @@ pub fn parse_answer<'i, R>(
     bytes: &'i mut [u8],
     read: impl FnOnce(Json<'_, 'i>) -> Result<R, DecodeError>,
 ) -> Result<R, DecodeError> {
+    if bytes.len() <= KEPT {
+        return parse_kept(what, bytes, read);
+    }
     let tape = simd_json::to_tape(bytes).map_err(|error| DecodeError::new(what, error))?;
     read(Json(&tape.0))
 }

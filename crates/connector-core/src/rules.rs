@@ -69,13 +69,12 @@ fn quantise_amount(rule: &TradingRule, order: &NewOrder) -> Result<Decimal, Erro
     let asked = order.amount;
     let amount =
         round(asked, rule.amount_step, Round::Down).ok_or_else(|| too_long(order, "amount", asked))?;
-    let (amount, asked) = (amount.normalize(), asked.normalize());
-    let base = rule.pair.base();
-    // The least that passes is a whole number of steps as well.
+    let amount = amount.normalize();
     let least = rule.min_amount.into_iter().chain(rule.amount_step).max();
-    let least =
-        least.and_then(|least| round(least, rule.amount_step, Round::Up)).map(|least| least.normalize());
     if let Some(least) = least.filter(|least| amount < *least) {
+        // The least that passes is a whole number of steps as well.
+        let least = round(least, rule.amount_step, Round::Up).unwrap_or(least).normalize();
+        let (base, asked) = (rule.pair.base(), asked.normalize());
         let limit = match rule.min_amount.filter(|min| amount < *min) {
             Some(min) => format!("min_amount {}", min.normalize()),
             None => format!("amount_step {}", rule.amount_step.unwrap_or_default().normalize()),
@@ -85,7 +84,7 @@ fn quantise_amount(rule: &TradingRule, order: &NewOrder) -> Result<Decimal, Erro
         return Err(refuse(Cause::TradingRule, order, why));
     }
     if let Some(max) = rule.max_amount.filter(|max| amount > *max) {
-        let max = max.normalize();
+        let (base, max) = (rule.pair.base(), max.normalize());
         let why = format!("amount {amount} is above max_amount {max} {base}; use at most {max}");
         return Err(refuse(Cause::TradingRule, order, why));
     }
@@ -98,23 +97,23 @@ fn quantise_price(rule: &TradingRule, order: &NewOrder, asked: Decimal) -> Resul
         Side::Sell => Round::Up,
     };
     let price = round(asked, rule.price_step, direction).ok_or_else(|| too_long(order, "price", asked))?;
-    let (price, asked) = (price.normalize(), asked.normalize());
-    let told = if price == asked { format!("{price}") } else { format!("{asked}, rounded to {price},") };
-    let quote = rule.pair.quote();
+    let price = price.normalize();
+    let broken = |limit: &str, value: Decimal, advice: &str| {
+        let (asked, value) = (asked.normalize(), value.normalize());
+        let told = if price == asked { format!("{price}") } else { format!("{asked}, rounded to {price},") };
+        let side = if advice == "most" { "above" } else { "below" };
+        let why =
+            format!("price {told} is {side} {limit} {value} {}; use at {advice} {value}", rule.pair.quote());
+        Err(refuse(Cause::TradingRule, order, why))
+    };
     if price.is_zero() {
-        let tick = rule.price_step.unwrap_or_default().normalize();
-        let why = format!("price {told} is below price_step {tick} {quote}; use at least {tick}");
-        return Err(refuse(Cause::TradingRule, order, why));
+        return broken("price_step", rule.price_step.unwrap_or_default(), "least");
     }
     if let Some(min) = rule.min_price.filter(|min| price < *min) {
-        let min = min.normalize();
-        let why = format!("price {told} is below min_price {min} {quote}; use at least {min}");
-        return Err(refuse(Cause::TradingRule, order, why));
+        return broken("min_price", min, "least");
     }
     if let Some(max) = rule.max_price.filter(|max| price > *max) {
-        let max = max.normalize();
-        let why = format!("price {told} is above max_price {max} {quote}; use at most {max}");
-        return Err(refuse(Cause::TradingRule, order, why));
+        return broken("max_price", max, "most");
     }
     Ok(price)
 }

@@ -14,8 +14,8 @@ mod wire;
 
 use connector_core::Error;
 use connector_core::dialect::{
-    Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Params, Rest, Signature, Spec, Stamp,
-    VenueError,
+    Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Rest, Signature, Spec, Stamp, VenueError,
+    percent_encode,
 };
 use connector_core::json::find_error;
 use connector_core::message::Sink;
@@ -43,11 +43,12 @@ impl Dialect for SpotBinance {
     /// string, whatever the method, so that what is signed is what is sent.
     fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
         draft.query.push("timestamp", stamp.time.millis());
-        let mut text = draft.query.encode();
-        let mut signature = Params::default();
-        signature.push("signature", written(&keys.sign(text.as_bytes())?));
-        text.push('&');
-        text.push_str(&signature.encode());
+        let mut text = String::new();
+        // Room for a signature of the usual kind.
+        draft.query.encode_into(&mut text, 80);
+        let signature = written(&keys.sign(text.as_bytes())?);
+        text.push_str("&signature=");
+        percent_encode(&signature, &mut text);
         draft.query_text = text;
         draft.headers.push(("x-mbx-apikey", keys.key().to_owned()));
         Ok(())

@@ -198,7 +198,7 @@ proptest! {
             if got.resized {
                 let more = Candidate { amount: got.candidate.amount + rule.amount_step.unwrap(), ..got.candidate.clone() };
                 let unit = Unit::new(&more, &fees, &Prices::default()).unwrap();
-                prop_assert!(unit.lack(more.amount, &funds).is_some());
+                prop_assert!(unit.lack(more.amount, |asset| funds.get(asset).copied().unwrap_or_default()).is_some());
             }
             for (asset, cost) in &got.cost {
                 *funds.get_mut(asset).unwrap() -= *cost;

@@ -12,7 +12,7 @@ mod symbols;
 pub use keys::{KeyKind, Keyring, Signature};
 pub use rest::{
     Auth, Body, BookQuery, Cost, Draft, Endpoint, FillsQuery, Method, OpenOrdersQuery, OrderQuery, Params,
-    Payload, PlaceQuery, Repeat, Rest, Row, SymbolQuery, Weight,
+    Payload, PlaceQuery, Repeat, Rest, Row, SymbolQuery, Weight, percent_encode,
 };
 pub use spec::{
     BookRule, Channel, ChannelSpec, ClockRule, Domain, Fault, FeeRule, IdRule, Kind, LinkRole, LinkSpec,

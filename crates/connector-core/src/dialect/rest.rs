@@ -197,6 +197,9 @@ impl Params {
         let mut text = smol_str::SmolStrBuilder::new();
         // Writing to memory cannot fail.
         let _ = write!(text, "{value}");
+        if self.0.capacity() == 0 {
+            self.0.reserve(12);
+        }
         self.0.push((name, text.finish()));
     }
 
@@ -227,22 +230,34 @@ impl Params {
     /// `name=value&…`, percent-encoded (RFC 3986: all but unreserved characters).
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut text = String::with_capacity(self.0.len() * 24);
-        for (name, value) in self.iter() {
-            if !text.is_empty() {
+        let mut text = String::new();
+        self.encode_into(&mut text, 0);
+        text
+    }
+
+    /// Appends the same to `text`, with room for `more` bytes behind it.
+    pub fn encode_into(&self, text: &mut String, more: usize) {
+        let plain: usize = self.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
+        text.reserve(plain + more);
+        for (position, (name, value)) in self.iter().enumerate() {
+            if position > 0 {
                 text.push('&');
             }
             text.push_str(name);
             text.push('=');
-            percent_encode(value, &mut text);
+            percent_encode(value, text);
         }
-        text
     }
 }
 
-fn percent_encode(value: &str, out: &mut String) {
+/// Appends `value` to `out`, percent-encoded (RFC 3986: all but unreserved characters).
+pub fn percent_encode(value: &str, out: &mut String) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    if value.bytes().all(plain) {
+        return out.push_str(value);
+    }
     for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+        if plain(byte) {
             out.push(char::from(byte));
         } else {
             // Writing to memory cannot fail.

@@ -273,7 +273,9 @@ impl<D: Dialect> Engine<D> {
         let (order, units) = self.checked(order, None)?;
         let id = self.ids.next_id();
         self.tracker.submit(now, id.clone(), order.clone())?;
-        self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
+        if !self.tracker.knows_fees(&order.pair) {
+            self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
+        }
         self.holdings.reservations.placed(id.clone(), order.amount, units);
         self.place_recorded(now, &id, &order);
         Ok(id)
@@ -352,14 +354,14 @@ impl<D: Dialect> Engine<D> {
         let candidate = Candidate { pair, side, order_type, amount, price: expected };
         let fees = self.fee_schedule(&order.pair);
         let Some(unit) = Unit::new(&candidate, &fees, &Prices::default()) else { return Ok(Vec::new()) };
-        let mut available = self.holdings.available();
-        if let Some((asset, amount)) = freed {
-            let sum = available.entry(asset).or_default();
-            *sum = sum.saturating_add(amount);
-        }
+        let available = |asset: &Asset| {
+            let freed = freed.as_ref().filter(|(freed, _)| freed == asset);
+            let freed = freed.map_or(Decimal::ZERO, |(_, amount)| *amount);
+            self.holdings.spendable(asset).saturating_add(freed)
+        };
         if self.holdings.known
             && (price.is_some() || side == Side::Sell)
-            && let Some(lack) = unit.lack(amount, &available)
+            && let Some(lack) = unit.lack(amount, available)
         {
             return Err(lack.error("place", &candidate));
         }

@@ -203,6 +203,10 @@ impl<D: Dialect> Engine<D> {
         let lane = job.lane();
         let row = draft.as_ref().map(|(row, _)| row.name);
         let span = row.map_or_else(Span::none, |row| request_span::<D>(row, ticket, lane));
+        // Where nothing waits and the limits have room, a request goes straight through.
+        if self.throttler.try_admit(lane, &charges, now) {
+            return self.send(now, ticket, Waiting { job, attempt, draft, charges, span });
+        }
         match self.throttler.enqueue(ticket, lane, charges, now.mono.after(patience(lane)), now) {
             Ok(()) => {
                 self.requests.waiting.insert(ticket, Waiting { job, attempt, draft, charges, span });
@@ -218,7 +222,9 @@ impl<D: Dialect> Engine<D> {
 
     /// Sends whatever the limits admit now.
     pub(super) fn serve_throttler(&mut self, now: Now) {
-        while let Some(outcome) = self.throttler.next(now) {
+        while self.throttler.deadline().is_some_and(|at| at <= now.mono)
+            && let Some(outcome) = self.throttler.next(now)
+        {
             match outcome {
                 Outcome::Admit(ticket) => {
                     if let Some(waiting) = self.requests.waiting.remove(&ticket) {

@@ -90,8 +90,8 @@ impl Base {
         fields.insert(HOST, self.host.clone());
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("name of a header"))?;
-            let value =
-                HeaderValue::from_maybe_shared(Bytes::from(value)).map_err(|_| refuse("value of a header"))?;
+            let value = HeaderValue::from_maybe_shared(Bytes::from(value))
+                .map_err(|_| refuse("value of a header"))?;
             fields.append(name, value);
         }
         Ok(ready)

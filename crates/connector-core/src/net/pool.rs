@@ -340,7 +340,10 @@ impl Pool {
 
     async fn open(self: Arc<Self>, patience: Duration) {
         let opened = timeout(patience, async {
-            let stream = connector().call(self.base.uri.clone()).await.map_err(|error| chain(Boxed::from(error).as_ref()))?;
+            let stream = connector()
+                .call(self.base.uri.clone())
+                .await
+                .map_err(|error| chain(Boxed::from(error).as_ref()))?;
             handshake(stream).await.map_err(|error| chain(&error))
         });
         let opened = opened.await.unwrap_or_else(|_| Err("no connection in time".to_owned()));

@@ -230,6 +230,12 @@ impl Tracker {
         self.fees.insert(pair, schedule);
     }
 
+    /// Whether a schedule was given for this pair.
+    #[must_use]
+    pub fn knows_fees(&self, pair: &Pair) -> bool {
+        self.fees.contains_key(pair)
+    }
+
     /// What is going to be sent is not quite what was registered. Without effect once it was sent.
     pub fn revise(&mut self, now: Now, id: &ClientOrderId, order: NewOrder) {
         self.update(now, id, |known, _| known.revise(order));

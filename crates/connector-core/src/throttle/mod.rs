@@ -280,13 +280,25 @@ impl Throttler {
         if !self.queue.is_empty() || self.banned_until.is_some_and(|until| until > now.mono) {
             return false;
         }
-        let at = self.roll(now);
-        let free = self.ready(lane, charges, &Charges::default(), at).is_some_and(|ready| ready <= at.mono);
-        if free {
-            self.take(charges, at);
+        let at = Moment::new(now, self.offset(now));
+        let reserve = if lane == Lane::Cancel { 0 } else { self.settings.cancel_reserve_percent };
+        let concerned = || charges.0.iter().copied();
+        for (counter, units) in self.pools.iter_mut().zip(concerned()).filter(|(_, units)| *units > 0) {
+            counter.roll(at);
+            let allowed = allowed(counter, units, reserve);
+            if units > allowed || counter.ready(units, allowed, at) > at.mono {
+                return false;
+            }
+        }
+        let (warn, mut near) = (self.settings.warn_percent, false);
+        for (counter, units) in self.pools.iter_mut().zip(concerned()).filter(|(_, units)| *units > 0) {
+            counter.take(units, at);
+            near |= counter.is_near(warn);
+        }
+        if near {
             self.touch();
         }
-        free
+        true
     }
 
     /// Lets a request wait for its turn; [`next`](Self::next) decides. `ticket` is the caller's and must not be waiting already.
@@ -318,7 +330,8 @@ impl Throttler {
         self.queue.remove(ticket).is_some()
     }
 
-    /// The next decision at `now`; call until `None`, after every other call and at [`deadline`](Self::deadline).
+    /// The next decision at `now`; call until `None` whenever [`deadline`](Self::deadline) has been reached, which every
+    /// other call may bring forward to at once.
     pub fn next(&mut self, now: Now) -> Option<Outcome> {
         let at = self.roll(now);
         self.wake = None;
@@ -339,6 +352,9 @@ impl Throttler {
             return None;
         }
         self.banned_until = None;
+        if self.queue.is_empty() {
+            return None;
+        }
         let mut kept = Charges::default();
         for lane in self.order(at.mono) {
             let Some(first) = self.queue.first(lane).copied() else { continue };
@@ -479,13 +495,8 @@ impl Throttler {
             if units == 0 {
                 continue;
             }
-            let reserve = match lane {
-                Lane::Cancel => 0,
-                _ => percent(counter.capacity, self.settings.cancel_reserve_percent),
-            };
-            // A request heavier than what the reserve leaves has the whole pool, or it could never go.
-            let open = counter.capacity.saturating_sub(reserve);
-            let allowed = if units > open { counter.capacity } else { open };
+            let reserve = if lane == Lane::Cancel { 0 } else { self.settings.cancel_reserve_percent };
+            let allowed = allowed(counter, units, reserve);
             let together = units.saturating_add(kept);
             if together > allowed {
                 return None;
@@ -540,6 +551,13 @@ fn usage(counter: &Counter, banned: Option<Mono>) -> PoolUsage {
         limit: counter.capacity,
         closed_until: counter.closed_until.max(banned),
     }
+}
+
+/// What of a pool `units` may fill, where `reserve` per cent are kept for others. A request heavier than what the reserve
+/// leaves has the whole pool, or it could never go.
+fn allowed(counter: &Counter, units: u32, reserve: u8) -> u32 {
+    let open = counter.capacity.saturating_sub(percent(counter.capacity, reserve));
+    if units > open { counter.capacity } else { open }
 }
 
 fn local_offset(now: Now) -> i64 {

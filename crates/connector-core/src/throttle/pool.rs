@@ -45,6 +45,8 @@ struct Fixed {
     late: i64,
     /// The window of the last moment seen; `used` is of the window before, this one, and the next.
     index: i64,
+    /// When that window began.
+    start: i64,
     used: [u32; 3],
 }
 
@@ -57,12 +59,22 @@ impl Fixed {
             early: nanos(guard.early).min(period / 8),
             late: nanos(guard.late).min(period / 2),
             index: i64::MIN,
+            start: i64::MIN,
             used: [0; 3],
         }
     }
 
+    /// Whether a moment lies in the window of the last one seen.
+    const fn is_current(&self, at: Moment) -> bool {
+        at.venue_ns >= self.start && at.venue_ns.saturating_sub(self.start) < self.period
+    }
+
     fn roll(&mut self, at: Moment) {
+        if self.is_current(at) {
+            return;
+        }
         let index = at.venue_ns.div_euclid(self.period);
+        self.start = index.saturating_mul(self.period);
         let [before, current, next] = self.used;
         self.used = match index.saturating_sub(self.index) {
             0 => return,
@@ -82,6 +94,7 @@ impl Fixed {
             // The step may also have joined the window before with this one.
             let total = before.saturating_add(current).saturating_add(next);
             self.index = at.venue_ns.div_euclid(self.period);
+            self.start = self.index.saturating_mul(self.period);
             let (_, last) = self.span(at);
             self.used = [total, total, if last > self.index { total } else { 0 }];
         }
@@ -89,6 +102,13 @@ impl Fixed {
 
     /// First and last window a request sent now may land in.
     fn span(&self, at: Moment) -> (i64, i64) {
+        if self.is_current(at) {
+            // Early and late together are less than a window, so only its neighbours come into question. No division.
+            let since = at.venue_ns.saturating_sub(self.start);
+            let first = if since < self.early { self.index.saturating_sub(1) } else { self.index };
+            let beyond = since.saturating_add(self.early + self.late) >= self.period;
+            return (first, if beyond { self.index.saturating_add(1) } else { self.index });
+        }
         let first = at.venue_ns.saturating_sub(self.early).div_euclid(self.period);
         let last = at.venue_ns.saturating_add(self.early + self.late).div_euclid(self.period);
         (first, last)
@@ -344,6 +364,11 @@ impl Counter {
         }
     }
 
+    /// Whether use has reached `percent` of the capacity.
+    pub(super) fn is_near(&self, percent: u8) -> bool {
+        u64::from(self.used()) * 100 >= u64::from(self.capacity) * u64::from(percent)
+    }
+
     /// Whether use has reached `percent` of the capacity for the first time in this window.
     pub(super) fn near_limit(&mut self, percent: u8, at: Moment) -> bool {
         let window = match &self.state {
@@ -354,8 +379,7 @@ impl Counter {
             // A full house passes in a moment, and is told once.
             State::Concurrent(_) => 0,
         };
-        let near = u64::from(self.used()) * 100 >= u64::from(self.capacity) * u64::from(percent);
-        let first = near && self.warned != Some(window);
+        let first = self.is_near(percent) && self.warned != Some(window);
         if first {
             self.warned = Some(window);
         }

@@ -85,7 +85,8 @@ async fn measure(venue: Urls, credentials: Credentials, rounds: usize) -> Result
         .connect()
         .await?;
     let mut events = connector.events();
-    let order = NewOrder::limit("BTC-USDT".parse::<Pair>()?, Side::Buy, Decimal::new(1, 3), Decimal::from(20_000));
+    let order =
+        NewOrder::limit("BTC-USDT".parse::<Pair>()?, Side::Buy, Decimal::new(1, 3), Decimal::from(20_000));
     let (mut bound, mut ours) = (Taken::default(), Taken::default());
     for round in 0..rounds + WARM_UP {
         let start = counter.now();
