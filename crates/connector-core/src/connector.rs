@@ -9,6 +9,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
+use crate::book::BookWatch;
 use crate::budget::{Adjusted, Candidate, Mode};
 use crate::dialect::{Dialect, Domain, Keyring, Spec};
 use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, Phase, Trading, Urls};
@@ -474,6 +475,14 @@ impl Connector {
     #[must_use]
     pub fn order_book(&self, pair: &Pair, depth: usize) -> Option<BookView> {
         self.driver().read(|engine| engine.book(pair, depth))
+    }
+
+    /// The best `depth` levels per side (1 to [`MAX_LIVE_DEPTH`](crate::book::MAX_LIVE_DEPTH)) of a pair's book, kept current:
+    /// for reading often, from many places, without locks and copies. `None` if the pair is not followed. Ends when it
+    /// ceases to be followed; see [`BookWatch`].
+    #[must_use]
+    pub fn watch_book(&self, pair: &Pair, depth: usize) -> Option<BookWatch> {
+        self.driver().look(|engine, _| engine.watch_book(pair, depth)).map(BookWatch::new)
     }
 
     /// The venue's latest best-price message.

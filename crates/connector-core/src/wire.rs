@@ -152,8 +152,9 @@ pub enum Input<'a> {
 
 /// A deterministic state machine that talks to a venue through a driver.
 pub trait Machine: Send {
-    /// Takes in something that happened.
-    fn input(&mut self, now: Now, input: Input<'_>);
+    /// Takes in something that happened. Answers whether anything may follow: if not, there is no action to carry out, and the
+    /// deadline has not come closer.
+    fn input(&mut self, now: Now, input: Input<'_>) -> bool;
     /// Takes in that time has passed; called at the latest at [`deadline`](Self::deadline), harmless earlier.
     fn wake(&mut self, now: Now);
     /// The next thing to do; drivers call this until `None` after every input, wake and command.
@@ -163,8 +164,8 @@ pub trait Machine: Send {
 }
 
 impl<M: Machine + ?Sized> Machine for Box<M> {
-    fn input(&mut self, now: Now, input: Input<'_>) {
-        (**self).input(now, input);
+    fn input(&mut self, now: Now, input: Input<'_>) -> bool {
+        (**self).input(now, input)
     }
 
     fn wake(&mut self, now: Now) {

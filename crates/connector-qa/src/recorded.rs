@@ -50,8 +50,13 @@ impl Recorded {
 }
 
 impl Machine for Recorded {
-    fn input(&mut self, now: Now, input: Input<'_>) {
-        self.turn(now, |engine| engine.input(now, input));
+    fn input(&mut self, now: Now, input: Input<'_>) -> bool {
+        let before = self.engine.deadline();
+        let follows = self.turn(now, |engine| engine.input(now, input));
+        // Drivers rely on it: nobody would wake the engine in time.
+        let closer = self.engine.deadline().is_some_and(|at| before.is_none_or(|before| at < before));
+        assert!(follows || !closer, "an input that nothing follows from has brought the deadline closer");
+        follows
     }
 
     fn wake(&mut self, now: Now) {

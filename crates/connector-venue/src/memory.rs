@@ -315,10 +315,9 @@ impl<M: Machine> Memory<M> {
 
     fn feed(&mut self, id: MachineId, input: Input<'_>) {
         let now = self.now_of(id);
-        if let Some(slot) = self.slots.get_mut(id.0) {
-            slot.machine.input(now, input);
+        if self.slots.get_mut(id.0).is_some_and(|slot| slot.machine.input(now, input)) {
+            self.perform(id);
         }
-        self.perform(id);
     }
 
     /// Carries out what a machine wants.

@@ -50,7 +50,7 @@ impl Trader {
 }
 
 impl Machine for Trader {
-    fn input(&mut self, _: Now, input: Input<'_>) {
+    fn input(&mut self, _: Now, input: Input<'_>) -> bool {
         match input {
             Input::Http { id, result } => self.answers.push((id.0, result.map(|response| response.status))),
             Input::Opened { link } => {
@@ -67,6 +67,7 @@ impl Machine for Trader {
                 self.connect();
             }
         }
+        true
     }
 
     fn wake(&mut self, now: Now) {

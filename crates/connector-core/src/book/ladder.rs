@@ -97,6 +97,16 @@ impl Ladder {
         dense.into_iter().flat_map(Dense::iter).chain(wide.into_iter().flat_map(Wide::iter))
     }
 
+    /// The best levels, best first, at most `depth`.
+    #[inline]
+    pub(super) fn each_best(&self, depth: usize, mut take: impl FnMut(Level)) {
+        match &self.form {
+            Form::Dense(dense) if depth == 1 => dense.best().into_iter().for_each(take),
+            Form::Dense(dense) => dense.iter().take(depth).for_each(take),
+            Form::Wide(wide) => wide.iter().take(depth).for_each(&mut take),
+        }
+    }
+
     /// How many levels there are.
     #[must_use]
     pub const fn len(&self) -> usize {

@@ -4,12 +4,14 @@
 
 mod dense;
 mod ladder;
+mod live;
 mod sync;
 mod wide;
 
 use rust_decimal::Decimal;
 
 pub use ladder::Ladder;
+pub use live::{BookWatch, LiveBook, MAX_LIVE_DEPTH};
 pub use sync::{BookStatus, BookSync, Gap, Step};
 
 use crate::message::{BookMessage, Level};
@@ -197,28 +199,33 @@ impl Book {
     }
 
     fn walk(&self, side: Side, wanted: Decimal, unit: Unit) -> Result<Walked, DepthError> {
-        if wanted <= Decimal::ZERO {
-            return Err(DepthError::NotPositive);
-        }
-        let (mut base, mut quote) = (Decimal::ZERO, Decimal::ZERO);
-        for level in self.takes(side).iter() {
-            let left = wanted - if unit == Unit::Base { base } else { quote };
-            let value = level.price.checked_mul(level.amount).ok_or(DepthError::TooLarge)?;
-            match unit {
-                Unit::Base if level.amount >= left => {
-                    let last = level.price.checked_mul(left).ok_or(DepthError::TooLarge)?;
-                    let quote = quote.checked_add(last).ok_or(DepthError::TooLarge)?;
-                    return Ok(Walked { price: level.price, quote });
-                }
-                Unit::Quote if value >= left => return Ok(Walked { price: level.price, quote: wanted }),
-                _ => {
-                    base = base.checked_add(level.amount).ok_or(DepthError::TooLarge)?;
-                    quote = quote.checked_add(value).ok_or(DepthError::TooLarge)?;
-                }
+        walk(self.takes(side).iter(), wanted, unit)
+    }
+}
+
+/// Takes levels, best first, until they are worth `wanted`.
+fn walk(levels: impl Iterator<Item = Level>, wanted: Decimal, unit: Unit) -> Result<Walked, DepthError> {
+    if wanted <= Decimal::ZERO {
+        return Err(DepthError::NotPositive);
+    }
+    let (mut base, mut quote) = (Decimal::ZERO, Decimal::ZERO);
+    for level in levels {
+        let left = wanted - if unit == Unit::Base { base } else { quote };
+        let value = level.price.checked_mul(level.amount).ok_or(DepthError::TooLarge)?;
+        match unit {
+            Unit::Base if level.amount >= left => {
+                let last = level.price.checked_mul(left).ok_or(DepthError::TooLarge)?;
+                let quote = quote.checked_add(last).ok_or(DepthError::TooLarge)?;
+                return Ok(Walked { price: level.price, quote });
+            }
+            Unit::Quote if value >= left => return Ok(Walked { price: level.price, quote: wanted }),
+            _ => {
+                base = base.checked_add(level.amount).ok_or(DepthError::TooLarge)?;
+                quote = quote.checked_add(value).ok_or(DepthError::TooLarge)?;
             }
         }
-        Err(DepthError::Insufficient { available: if unit == Unit::Base { base } else { quote } })
     }
+    Err(DepthError::Insufficient { available: if unit == Unit::Base { base } else { quote } })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

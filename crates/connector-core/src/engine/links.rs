@@ -6,6 +6,7 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tracing::Span;
 
+use super::market::Decoded;
 use super::market::GRACE;
 use super::requests::Job;
 use super::{Engine, Timer};
@@ -132,7 +133,7 @@ impl<D: Dialect> Engine<D> {
                 }
                 LinkRole::Public => {
                     let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
-                    for pair in self.feeds.keys() {
+                    for pair in &self.feeds.pairs(|_| true) {
                         if self.links.iter().any(|link| link.pairs.contains(pair)) {
                             continue;
                         }
@@ -337,16 +338,21 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    pub(super) fn on_frame(&mut self, now: Now, id: LinkId, bytes: &mut [u8]) {
+    /// Whether anything may follow from the frame. Nothing does from market data that keeps the books live: of that there is so
+    /// much that looking for what could be due after each frame would cost more than the frame.
+    pub(super) fn on_frame(&mut self, now: Now, id: LinkId, bytes: &mut [u8]) -> bool {
         // What an old connection still delivers is not the new one's.
-        let Some(index) = self.find(id) else { return };
-        let Some(link) = self.links.get_mut(index) else { return };
+        let Some(index) = self.find(id) else { return false };
+        let Some(link) = self.links.get_mut(index) else { return false };
         link.heard = now.mono;
         let role = link.spec.role;
         if self.config.tap.is_on() && role == LinkRole::Public {
             self.tap(now, bytes, None);
         }
-        let (cold, result) = self.decode_frame(now, role, bytes);
+        let Decoded { cold, result, quiet } = self.decode_frame(now, role, bytes);
+        if quiet {
+            return false;
+        }
         if !cold.is_empty() {
             // Prices, the many, do not come this way: entering a span costs.
             let _inside = self.link_span(index).entered();
@@ -360,6 +366,7 @@ impl<D: Dialect> Engine<D> {
             let _inside = self.link_span(index).entered();
             self.report(now, &key, problem);
         }
+        true
     }
 
     fn link_span(&self, index: usize) -> Span {

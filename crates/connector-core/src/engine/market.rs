@@ -1,15 +1,16 @@
 //! Market data: rules, books, best prices and trades.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::requests::Job;
 use super::{Engine, Phase, RULES_GAP, Scratch, Timer, unknown_pair};
-use crate::book::{Book, BookSync, Gap, Step};
+use crate::book::{Book, BookSync, Gap, LiveBook, MAX_LIVE_DEPTH, Step};
 use crate::dialect::{BookRule, Channel, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
@@ -62,6 +63,8 @@ pub(super) struct Feed {
     trade_heard: Mono,
     /// What the venue answered when last asked for the last price, and whether no trade has come since.
     price_asked: Option<Decimal>,
+    /// What readers watch, one for each depth; those nobody watches any more are dropped.
+    watched: Vec<Arc<LiveBook>>,
 }
 
 impl Feed {
@@ -76,7 +79,29 @@ impl Feed {
             best_heard: Mono(0),
             trade_heard: Mono(0),
             price_asked: None,
+            watched: Vec::new(),
         }
+    }
+
+    /// Shows the book to those who watch it.
+    fn show(&mut self) {
+        if self.watched.is_empty() {
+            return;
+        }
+        self.watched.retain(|watched| Arc::strong_count(watched) > 1);
+        for watched in &self.watched {
+            watched.show(self.book());
+        }
+    }
+
+    fn watch(&mut self, depth: usize) -> Arc<LiveBook> {
+        if let Some(watched) = self.watched.iter().find(|watched| watched.depth() == depth) {
+            return Arc::clone(watched);
+        }
+        let watched = Arc::new(LiveBook::new(depth));
+        watched.show(self.book());
+        self.watched.push(Arc::clone(&watched));
+        watched
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -125,23 +150,46 @@ impl Feed {
     }
 }
 
-/// All feeds, by pair: read as the map they are, changed only through what keeps count of those that are live. So the whole is
-/// known to be live without a look at each pair, however many there are, after every message.
-#[derive(Default)]
-pub(super) struct Feeds {
-    by_pair: BTreeMap<Pair, Feed>,
-    live: usize,
-}
-
-impl Deref for Feeds {
-    type Target = BTreeMap<Pair, Feed>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.by_pair
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.watched.iter().for_each(|watched| watched.close());
     }
 }
 
+/// All feeds, by pair, changed only through what keeps count of those that are live. So neither their number nor the question
+/// whether the whole is live matters to a message.
+#[derive(Default)]
+pub(super) struct Feeds {
+    by_pair: FxHashMap<Pair, Feed>,
+    live: usize,
+}
+
 impl Feeds {
+    pub(super) fn get(&self, pair: &Pair) -> Option<&Feed> {
+        self.by_pair.get(pair)
+    }
+
+    pub(super) fn contains(&self, pair: &Pair) -> bool {
+        self.by_pair.contains_key(pair)
+    }
+
+    /// The feeds that `which` picks, by pair in order.
+    pub(super) fn pick(&self, which: impl Fn(&Feed) -> bool) -> Vec<&Feed> {
+        let mut picked: Vec<_> = self.by_pair.values().filter(|feed| which(feed)).collect();
+        picked.sort_unstable_by(|a, b| a.pair.cmp(&b.pair));
+        picked
+    }
+
+    /// The pairs of the feeds that `which` picks, in order.
+    pub(super) fn pairs(&self, which: impl Fn(&Feed) -> bool) -> Vec<Pair> {
+        self.pick(which).into_iter().map(|feed| feed.pair.clone()).collect()
+    }
+
+    /// A place where the best levels of a pair's book are shown; `None` if the pair is not followed.
+    pub(super) fn watch(&mut self, pair: &Pair, depth: usize) -> Option<Arc<LiveBook>> {
+        Some(self.by_pair.get_mut(pair)?.watch(depth.clamp(1, MAX_LIVE_DEPTH)))
+    }
+
     /// Whether every feed is live.
     pub(super) fn all_live(&self) -> bool {
         self.live == self.by_pair.len()
@@ -180,10 +228,13 @@ struct Intake<'a> {
     cold: &'a mut Vec<Message>,
     /// Pairs whose book needs a snapshot.
     stale: &'a mut Vec<Pair>,
+    /// Whether anything changed but prices and levels.
+    stirred: bool,
 }
 
 impl Intake<'_> {
     fn after(&mut self, pair: &Pair, was_live: bool, step: Step) {
+        self.stirred = true;
         let Some(feed) = self.feeds.get(pair) else { return };
         let live = feed.is_live();
         let time = self.now.utc;
@@ -198,6 +249,14 @@ impl Intake<'_> {
             self.stale.push(pair.clone());
         }
     }
+}
+
+/// What a frame held besides market data that has been applied.
+pub(super) struct Decoded {
+    pub(super) cold: Vec<Message>,
+    pub(super) result: Result<(), DecodeError>,
+    /// Nothing: only prices and levels have changed, or nothing at all.
+    pub(super) quiet: bool,
 }
 
 /// Why a book went stale, for people.
@@ -218,7 +277,9 @@ impl Sink for Intake<'_> {
         let Some(pair) = message.market.pair() else { return };
         let applied = self.feeds.change(pair, |feed| {
             feed.heard = now;
-            (feed.is_live(), feed.sync.apply(&message))
+            let applied = (feed.is_live(), feed.sync.apply(&message));
+            feed.show();
+            applied
         });
         // The steady state: nothing changes but the levels.
         if let Some((was_live, step)) = applied
@@ -261,22 +322,19 @@ impl Sink for Intake<'_> {
 
 impl<D: Dialect> Engine<D> {
     /// Decodes a frame and applies what is market data; answers with the rest.
-    pub(super) fn decode_frame(
-        &mut self,
-        now: Now,
-        role: LinkRole,
-        bytes: &mut [u8],
-    ) -> (Vec<Message>, Result<(), DecodeError>) {
+    pub(super) fn decode_frame(&mut self, now: Now, role: LinkRole, bytes: &mut [u8]) -> Decoded {
         let Scratch { bids, asks, cold, stale } = &mut self.scratch;
         bids.clear();
         asks.clear();
-        let mut intake = Intake { now, feeds: &mut self.feeds, events: &mut self.events, cold, stale };
+        let (feeds, events) = (&mut self.feeds, &mut self.events);
+        let mut intake = Intake { now, feeds, events, cold, stale, stirred: false };
         let result = D::frame(Frame { role, bytes, symbols: &self.symbols, bids, asks }, &mut intake);
+        let stirred = intake.stirred;
         let cold = std::mem::take(&mut self.scratch.cold);
         for pair in std::mem::take(&mut self.scratch.stale) {
             self.want_snapshot(now, &pair);
         }
-        (cold, result)
+        Decoded { quiet: !stirred && cold.is_empty() && result.is_ok(), cold, result }
     }
 
     fn want_snapshot(&mut self, now: Now, pair: &Pair) {
@@ -293,6 +351,7 @@ impl<D: Dialect> Engine<D> {
             events: &mut self.events,
             cold: &mut Vec::new(),
             stale: &mut stale,
+            stirred: false,
         };
         for message in messages {
             if let Message::BookSnapshot(update) = message {
@@ -309,40 +368,27 @@ impl<D: Dialect> Engine<D> {
     /// Looks at feeds that have been silent: a quiet market and a dead subscription look the same from here, so the venue
     /// is asked, a few at a time.
     pub(super) fn watch_feeds(&mut self, now: Now) {
-        let mut silent: Vec<(Mono, Pair)> = self
-            .feeds
-            .values()
-            .filter(|feed| feed.is_live() && now.mono.since(feed.heard) >= QUIET)
-            .map(|feed| (feed.heard, feed.pair.clone()))
-            .collect();
-        silent.sort_unstable();
-        for (_, pair) in silent.into_iter().take(PROBES) {
+        for pair in self.silent(now, |feed| feed.heard) {
             self.request(now, Job::Probe(pair));
         }
         if D::SPEC.channels.iter().any(|spec| spec.channel == Channel::Trades) {
-            let mut silent: Vec<(Mono, Pair)> = self
-                .feeds
-                .values()
-                .filter(|feed| feed.is_live() && now.mono.since(feed.trade_heard) >= QUIET)
-                .map(|feed| (feed.trade_heard, feed.pair.clone()))
-                .collect();
-            silent.sort_unstable();
-            for (_, pair) in silent.into_iter().take(PROBES) {
+            for pair in self.silent(now, |feed| feed.trade_heard) {
                 self.request(now, Job::ProbeTrades(pair));
             }
         }
-        let lacking: Vec<Pair> = self
-            .feeds
-            .values()
-            .filter(|feed| feed.lacks_best_price(now))
-            .map(|feed| feed.pair.clone())
-            .collect();
-        for pair in lacking {
+        for pair in self.feeds.pairs(|feed| feed.lacks_best_price(now)) {
             self.drop_link_of(now, &pair, "the book moves, but its best prices are not told");
         }
         // Also where nothing is sent, so that the gauges fall when windows end.
         self.measure_limits(now);
         self.set_timer(now.mono.after(QUIET / 2), Timer::WatchFeeds);
+    }
+
+    /// The live feeds that have been silent for longest, too long, by what `heard` says.
+    fn silent(&self, now: Now, heard: impl Fn(&Feed) -> Mono) -> Vec<Pair> {
+        let mut silent = self.feeds.pick(|feed| feed.is_live() && now.mono.since(heard(feed)) >= QUIET);
+        silent.sort_by_key(|feed| heard(feed));
+        silent.into_iter().take(PROBES).map(|feed| feed.pair.clone()).collect()
     }
 
     pub(super) fn take_probe(&mut self, now: Now, sent: Now, pair: &Pair, messages: &[Message]) {
@@ -449,8 +495,7 @@ impl<D: Dialect> Engine<D> {
         {
             self.fail(now, unknown_pair(&pair));
         }
-        let gone: Vec<Pair> = self.feeds.keys().filter(|pair| self.is_delisted(pair)).cloned().collect();
-        for pair in gone {
+        for pair in self.feeds.pairs(|feed| self.is_delisted(&feed.pair)) {
             self.fees.remove(&pair);
             self.drop_feed(now, &pair);
             self.emit(Event::PairDelisted { time: now.utc, pair });
@@ -511,6 +556,7 @@ impl<D: Dialect> Engine<D> {
                 feed.subscribed = false;
                 feed.sync.reset();
                 feed.best = None;
+                feed.show();
                 was_live
             });
             if was_live == Some(true) {

@@ -14,11 +14,13 @@ mod requests;
 mod reservations;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
+use crate::book::LiveBook;
 use crate::budget::{Adjusted, Candidate, Mode};
 use crate::client_id::ClientIds;
 use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
@@ -163,6 +165,9 @@ pub trait Trading: Machine {
     fn balances(&self) -> BTreeMap<Asset, Balance>;
     /// The local book of a pair to `depth` levels per side; `None` if the pair is not followed.
     fn book(&self, pair: &Pair, depth: usize) -> Option<BookView>;
+    /// Where the best levels of a pair's book are shown, up to `depth` (1 to [`MAX_LIVE_DEPTH`](crate::book::MAX_LIVE_DEPTH));
+    /// `None` if the pair is not followed.
+    fn watch_book(&mut self, pair: &Pair, depth: usize) -> Option<Arc<LiveBook>>;
     /// The venue's latest best-price message.
     fn best_price(&self, pair: &Pair) -> Option<BestPrice>;
     /// The price of the latest public trade seen.
@@ -425,7 +430,7 @@ impl<D: Dialect> Engine<D> {
 
     fn run_timer(&mut self, now: Now, timer: Timer) {
         match timer {
-            Timer::Retry(Job::Book(pair), _) if !self.feeds.contains_key(&pair) => {}
+            Timer::Retry(Job::Book(pair), _) if !self.feeds.contains(&pair) => {}
             Timer::Retry(job, attempt) => self.request_again(now, job, attempt),
             Timer::Rules => self.demand_rules(now),
             Timer::Refresh(job, period) => {
@@ -503,18 +508,23 @@ impl<D: Dialect> Engine<D> {
 }
 
 impl<D: Dialect> Machine for Engine<D> {
-    fn input(&mut self, now: Now, input: Input<'_>) {
+    fn input(&mut self, now: Now, input: Input<'_>) -> bool {
         if matches!(self.phase, Phase::Failed(_)) {
-            return;
+            return false;
         }
         match input {
             Input::Http { id, result } => self.on_response(now, id, result),
             Input::Opened { link } => self.on_opened(now, link),
-            Input::Frame { link, bytes } => self.on_frame(now, link, bytes),
+            Input::Frame { link, bytes } => {
+                if !self.on_frame(now, link, bytes) {
+                    return false;
+                }
+            }
             Input::Alive { link } => self.on_alive(now, link),
             Input::Closed { link, reason } => self.on_closed(now, link, &reason),
         }
         self.settle(now);
+        true
     }
 
     fn wake(&mut self, now: Now) {
@@ -591,7 +601,7 @@ impl<D: Dialect> Trading for Engine<D> {
         }
         missing.extend(self.links.iter().filter(|link| !link.is_live()).map(Link::describe));
         missing.extend(
-            self.feeds.iter().filter(|(_, feed)| !feed.is_live()).map(|(pair, _)| format!("book of {pair}")),
+            self.feeds.pairs(|feed| !feed.is_live()).into_iter().map(|pair| format!("book of {pair}")),
         );
         missing
     }
@@ -656,6 +666,10 @@ impl<D: Dialect> Trading for Engine<D> {
         self.feeds.get(pair).map(|feed| feed.view(depth))
     }
 
+    fn watch_book(&mut self, pair: &Pair, depth: usize) -> Option<Arc<LiveBook>> {
+        self.feeds.watch(pair, depth)
+    }
+
     fn best_price(&self, pair: &Pair) -> Option<BestPrice> {
         self.feeds.get(pair)?.best_price().cloned()
     }
@@ -688,7 +702,7 @@ impl<D: Dialect> Trading for Engine<D> {
                 .at(D::SPEC.name)
                 .about(pair.as_str()));
         }
-        if !self.feeds.contains_key(pair) {
+        if !self.feeds.contains(pair) {
             if self.is_delisted(pair) {
                 // It may have been listed since the rules were read.
                 self.demand_rules(now);

@@ -109,7 +109,7 @@ impl Driver {
         look(lock(&self.engine).as_ref())
     }
 
-    /// Reads what depends on the time. Nothing follows from it, so nobody is woken.
+    /// Reads what depends on the time, or changes what nothing follows from: nobody is woken.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
         look(lock(&self.engine).as_mut(), self.now())
     }
@@ -118,6 +118,36 @@ impl Driver {
     pub(crate) fn turn<R>(self: &Arc<Self>, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> R {
         let mut engine = lock(&self.engine);
         let result = act(engine.as_mut(), self.now());
+        self.carry_out(engine);
+        result
+    }
+
+    /// Tells the engine what has happened, and carries out what follows, if anything does.
+    pub(crate) fn input(self: &Arc<Self>, input: Input<'_>) {
+        let mut engine = lock(&self.engine);
+        if engine.input(self.now(), input) {
+            return self.carry_out(engine);
+        }
+        self.publish(engine.as_mut());
+        drop(engine);
+        self.count_turn();
+    }
+
+    fn publish(&self, engine: &mut dyn Trading) {
+        while let Some(event) = engine.event() {
+            // No subscriber is no error.
+            let _ = self.events.send(event);
+        }
+    }
+
+    fn count_turn(&self) {
+        // Whoever subscribes after this look finds in the engine what this turn has done.
+        if self.turns.receiver_count() > 0 {
+            self.turns.send_modify(|turns| *turns = turns.wrapping_add(1));
+        }
+    }
+
+    fn carry_out(self: &Arc<Self>, mut engine: MutexGuard<'_, Box<dyn Trading>>) {
         let mut recorded = false;
         while let Some(entry) = engine.record() {
             if let Some(writer) = self.writer.get() {
@@ -125,10 +155,7 @@ impl Driver {
                 recorded = true;
             }
         }
-        while let Some(event) = engine.event() {
-            // No subscriber is no error.
-            let _ = self.events.send(event);
-        }
+        self.publish(engine.as_mut());
         // Links are told under the lock, so that they hear in order. Requests, each on a connection of its own, are written
         // after it, so that nobody waits for the kernel to take one.
         let mut requests = Vec::new();
@@ -151,8 +178,7 @@ impl Driver {
         if deadline < self.armed.load(Ordering::Acquire) {
             self.rearm.notify_one();
         }
-        self.turns.send_modify(|turns| *turns = turns.wrapping_add(1));
-        result
+        self.count_turn();
     }
 
     /// Waits until `answer` has one, looking again after every turn of the engine.
@@ -182,7 +208,7 @@ impl Driver {
                 self.runtime.spawn(async move {
                     let reason = socket::run(&driver, link, &url, timeout, sender, receiver).await;
                     lock(&driver.links).remove(&link);
-                    driver.turn(|engine, now| engine.input(now, Input::Closed { link, reason }));
+                    driver.input(Input::Closed { link, reason });
                 });
             }
             Action::Send { link, text } => {

@@ -68,7 +68,7 @@ struct Call {
 impl Call {
     fn answer(self, result: Result<HttpResponse, TransportError>) {
         let id = self.id;
-        self.driver.turn(|engine, now| engine.input(now, Input::Http { id, result }));
+        self.driver.input(Input::Http { id, result });
     }
 
     fn not_sent(self, why: impl Into<String>) {

@@ -43,13 +43,13 @@ pub(super) async fn run(
         Ok(Err(reason)) => return reason,
         Err(_) => return format!("{url}: no connection within {} s", timeout.as_secs()),
     };
-    driver.turn(|engine, now| engine.input(now, Input::Opened { link }));
+    driver.input(Input::Opened { link });
     let (reader, writer) = socket.split(tokio::io::split);
     let mut reader = FragmentCollectorRead::new(reader);
     let read = async {
         loop {
             let mut answer = |frame: Frame<'_>| {
-                driver.turn(|engine, now| engine.input(now, Input::Alive { link }));
+                driver.input(Input::Alive { link });
                 if let Some(sender) = pongs.upgrade() {
                     let reply = match frame.opcode {
                         OpCode::Pong => Outgoing::Pong(frame.payload.to_vec()),
@@ -64,10 +64,10 @@ pub(super) async fn run(
                 Ok(mut frame) => match frame.opcode {
                     OpCode::Text | OpCode::Binary => {
                         let bytes = frame.payload.to_mut();
-                        driver.turn(|engine, now| engine.input(now, Input::Frame { link, bytes }));
+                        driver.input(Input::Frame { link, bytes });
                     }
                     OpCode::Close => return close_reason(&frame.payload),
-                    _ => driver.turn(|engine, now| engine.input(now, Input::Alive { link })),
+                    _ => driver.input(Input::Alive { link }),
                 },
                 Err(error) => return error.to_string(),
             }

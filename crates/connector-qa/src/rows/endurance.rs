@@ -31,8 +31,8 @@ const PIECE: Duration = Duration::from_secs(60);
 struct AnyEngine(Box<dyn Trading>);
 
 impl Machine for AnyEngine {
-    fn input(&mut self, now: Now, input: Input<'_>) {
-        self.0.input(now, input);
+    fn input(&mut self, now: Now, input: Input<'_>) -> bool {
+        self.0.input(now, input)
     }
 
     fn wake(&mut self, now: Now) {
