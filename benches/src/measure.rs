@@ -78,6 +78,11 @@ impl Samples {
         self.values.push(value);
     }
 
+    /// Forgets the first value, which was to warm up.
+    pub fn drop_first(&mut self) {
+        self.values.remove(0);
+    }
+
     /// Forgets what was measured.
     pub fn clear(&mut self) {
         self.values.clear();

@@ -4,7 +4,7 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 
@@ -22,22 +22,23 @@ pub struct Venue {
 #[derive(Debug)]
 struct Shared {
     snapshot: Vec<u8>,
-    /// All frames, as WebSocket messages.
-    encoded: Vec<u8>,
-    /// How many connections have been told to begin.
-    begun: Mutex<usize>,
-    begin: Condvar,
+    /// Salvos of frames, as WebSocket messages.
+    salvos: Vec<Vec<u8>>,
+    /// How many salvos were asked for, on all connections.
+    asked: Mutex<usize>,
+    ask: Condvar,
 }
 
 impl Venue {
-    /// Listens. `frames` are what each WebSocket is sent, once, after [`begin`](Self::begin).
+    /// Listens. Each WebSocket is sent all `frames`, in salvos of `salvo`, one each time it is [asked for](Self::send).
     ///
     /// # Errors
     /// There is no port.
-    pub fn start(snapshot: Vec<u8>, frames: &[Vec<u8>]) -> io::Result<Self> {
+    pub fn start(snapshot: Vec<u8>, frames: &[Vec<u8>], salvo: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let encoded = frames.iter().flat_map(|frame| message(frame)).collect();
-        let shared = Shared { snapshot, encoded, begun: Mutex::new(0), begin: Condvar::new() };
+        let encode = |frames: &[Vec<u8>]| frames.iter().flat_map(|frame| message(frame)).collect();
+        let salvos = frames.chunks(salvo).map(encode).collect();
+        let shared = Shared { snapshot, salvos, asked: Mutex::new(0), ask: Condvar::new() };
         let venue = Self { address: listener.local_addr()?, shared: Arc::new(shared) };
         let shared = venue.shared.clone();
         std::thread::spawn(move || {
@@ -50,10 +51,10 @@ impl Venue {
         Ok(venue)
     }
 
-    /// Lets the WebSocket that is open now send.
-    pub fn begin(&self) {
-        *self.shared.begun.lock().unwrap() += 1;
-        self.shared.begin.notify_all();
+    /// Sends the next salvo on the WebSocket that is open.
+    pub fn send(&self) {
+        *self.shared.asked.lock().unwrap() += 1;
+        self.shared.ask.notify_all();
     }
 }
 
@@ -83,12 +84,14 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
     loop {
         let (path, key) = request(&mut reader)?;
         if let Some(key) = key {
+            // Looked at before the answer, behind which the other side may at once ask for frames.
+            let before = *shared.asked.lock().unwrap();
             let answer = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {}\r\n\r\n",
                 accept(&key)
             );
             writer.write_all(answer.as_bytes())?;
-            return stream_frames(reader, writer, shared);
+            return stream_frames(reader, writer, (shared, before));
         }
         let body: Vec<u8> = match path.split('?').next() {
             Some("/api/v3/time") => {
@@ -137,8 +140,12 @@ fn accept(key: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
-/// Answers each request on the stream, and sends everything when told to begin.
-fn stream_frames(mut reader: BufReader<TcpStream>, mut writer: TcpStream, shared: &Shared) -> io::Result<()> {
+/// Answers each request on the stream, and sends a salvo whenever one is asked for.
+fn stream_frames(
+    mut reader: BufReader<TcpStream>,
+    mut writer: TcpStream,
+    (shared, before): (&Shared, usize),
+) -> io::Result<()> {
     let mut answers = writer.try_clone()?;
     std::thread::spawn(move || {
         while let Ok(text) = read_message(&mut reader) {
@@ -151,12 +158,13 @@ fn stream_frames(mut reader: BufReader<TcpStream>, mut writer: TcpStream, shared
             }
         }
     });
-    let before = *shared.begun.lock().unwrap();
-    let waiting = shared.begin.wait_while(shared.begun.lock().unwrap(), |begun| *begun == before).unwrap();
-    drop(waiting);
-    writer.write_all(&shared.encoded)?;
+    for (number, salvo) in (before..).zip(&shared.salvos) {
+        let asked = shared.ask.wait_while(shared.asked.lock().unwrap(), |asked| *asked <= number);
+        drop(asked.unwrap());
+        writer.write_all(salvo)?;
+    }
     // The other side closes; until then the frames may still be on their way.
-    std::thread::park_timeout(std::time::Duration::from_secs(60));
+    std::thread::park_timeout(Duration::from_secs(60));
     Ok(())
 }
 
