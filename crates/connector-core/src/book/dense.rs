@@ -3,9 +3,7 @@
 //! A price is a count of `unit`s, the greatest step that all prices seen have in common, so a venue may write trailing zeros,
 //! change its tick size or mix scales: a price between the steps makes the unit finer. Ticks are turned into *ranks* of which
 //! the lesser is the better on both sides. Ranks near the best stand in pages of [`PAGE`] amounts, made when first needed and
-//! found through a table; far ones in a map. Nothing is ever rounded: what does not fit is a [`Misfit`].
-
-use std::collections::BTreeMap;
+//! found through a table; far ones in a list. Nothing is ever rounded: what does not fit is a [`Misfit`].
 
 use rust_decimal::Decimal;
 
@@ -85,8 +83,11 @@ pub(super) struct Dense {
     used: Vec<u64>,
     pages: Vec<Page>,
     free: Vec<u32>,
-    /// Levels on pages beyond `base + NEAR_PAGES`.
-    far: BTreeMap<u64, u64>,
+    /// Levels on pages beyond `base + NEAR_PAGES`: ranks in order, with their amounts. A list because a map's nodes come and go
+    /// with its levels, and a message is to cost no allocation.
+    far: Vec<(u64, u64)>,
+    /// Memory for building anew.
+    spare: Vec<(u64, u64)>,
 }
 
 impl Dense {
@@ -106,7 +107,8 @@ impl Dense {
             used: Vec::new(),
             pages: Vec::new(),
             free: Vec::new(),
-            far: BTreeMap::new(),
+            far: Vec::new(),
+            spare: Vec::new(),
         }
     }
 
@@ -164,7 +166,7 @@ impl Dense {
                 Some((first + u64::from(place), *page.amounts.get(place as usize)?))
             })
         });
-        near.chain(self.far.iter().map(|(rank, amount)| (*rank, *amount)))
+        near.chain(self.far.iter().copied())
     }
 
     /// The pages in use from an entry of the table on, with the numbers of their entries, in order.
@@ -198,7 +200,9 @@ impl Dense {
         match self.page(self.offset(rank)) {
             Some(page) if page.mask >> (rank % PAGE as u64) & 1 == 0 => None,
             Some(page) => page.amounts.get(rank as usize % PAGE).copied(),
-            None => self.far.get(&rank).copied(),
+            None => {
+                self.far_place(rank).ok().and_then(|place| self.far.get(place)).map(|(_, amount)| *amount)
+            }
         }
     }
 
@@ -238,7 +242,8 @@ impl Dense {
         let number = rank >> PAGE_BITS;
         let is_far = number >= self.base + NEAR_PAGES && !self.table.is_empty();
         if amount == 0 {
-            if is_far && self.far.remove(&rank).is_some() {
+            if is_far && let Ok(place) = self.far_place(rank) {
+                self.far.remove(place);
                 self.len -= 1;
                 if rank == self.best {
                     self.best = self.first_from(self.table.len());
@@ -248,7 +253,7 @@ impl Dense {
         }
         self.best = self.best.min(rank);
         if is_far {
-            self.len += usize::from(self.far.insert(rank, amount).is_none());
+            self.put_far(rank, amount);
             // Where the market has moved away from the table, the table follows.
             if (self.best >> PAGE_BITS) - self.base > NEAR_PAGES / 2 {
                 self.rebase(self.best >> PAGE_BITS);
@@ -264,6 +269,20 @@ impl Dense {
         }
         if self.len > MAX_LEVELS {
             self.drop_worst();
+        }
+    }
+
+    fn far_place(&self, rank: u64) -> Result<usize, usize> {
+        self.far.binary_search_by_key(&rank, |(rank, _)| *rank)
+    }
+
+    fn put_far(&mut self, rank: u64, amount: u64) {
+        match self.far_place(rank) {
+            Ok(place) => self.far.iter_mut().skip(place).take(1).for_each(|level| level.1 = amount),
+            Err(place) => {
+                self.far.insert(place, (rank, amount));
+                self.len += 1;
+            }
         }
     }
 
@@ -296,7 +315,7 @@ impl Dense {
         if let Some((offset, page)) = self.used_from(offset).next() {
             return ((self.base + offset as u64) << PAGE_BITS) + u64::from(page.mask.trailing_zeros());
         }
-        self.far.first_key_value().map_or(u64::MAX, |(rank, _)| *rank)
+        self.far.first().map_or(u64::MAX, |(rank, _)| *rank)
     }
 
     #[cold]
@@ -308,7 +327,7 @@ impl Dense {
 
     /// The greatest rank that has a level.
     fn worst(&self) -> Option<u64> {
-        if let Some((rank, _)) = self.far.last_key_value() {
+        if let Some((rank, _)) = self.far.last() {
             return Some(*rank);
         }
         let (word, bits) = self.used.iter().enumerate().rev().find(|(_, bits)| **bits != 0)?;
@@ -320,20 +339,23 @@ impl Dense {
     /// long, within bounds: so moving happens rarely.
     fn rebase(&mut self, number: u64) {
         let room = (self.table.len() as u64).clamp(8, NEAR_PAGES / 8);
-        self.build(number.saturating_sub(room), self.ranks().collect());
+        let mut ranks = std::mem::take(&mut self.spare);
+        ranks.extend(self.ranks());
+        self.build(number.saturating_sub(room), &ranks);
+        ranks.clear();
+        self.spare = ranks;
     }
 
     /// Builds everything anew from ranks in order.
-    fn build(&mut self, base: u64, ranks: Vec<(u64, u64)>) {
+    fn build(&mut self, base: u64, ranks: &[(u64, u64)]) {
         let (unit, scale, amount_scale) = (self.unit, self.scale, self.amount_scale);
         self.clear();
         (self.unit, self.scale, self.amount_scale) = (unit, scale, amount_scale);
         self.base = base;
         (self.len, self.best) = (0, ranks.first().map_or(u64::MAX, |(rank, _)| *rank));
-        for (rank, amount) in ranks {
+        for &(rank, amount) in ranks {
             if rank >> PAGE_BITS >= base + NEAR_PAGES {
-                self.len += 1;
-                self.far.insert(rank, amount);
+                self.put_far(rank, amount);
             } else {
                 if self.page(self.offset(rank)).is_none() {
                     self.make_page(self.offset(rank));
@@ -394,7 +416,7 @@ impl Dense {
             self.ranks().map(|(rank, amount)| Ok((rank, scaled(amount, places)?))).collect();
         let raised = raised?;
         self.amount_scale = scale;
-        self.build(self.base, raised);
+        self.build(self.base, &raised);
         Ok(())
     }
 
@@ -404,7 +426,7 @@ impl Dense {
             self.ranks().map(|(rank, amount)| (((rank ^ self.flip) * factor) ^ self.flip, amount)).collect();
         self.unit = Divider::new(unit);
         let first = ranks.first().map_or(0, |(rank, _)| *rank >> PAGE_BITS);
-        self.build(first, ranks);
+        self.build(first, &ranks);
     }
 }
 
