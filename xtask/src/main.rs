@@ -3,6 +3,7 @@
 //! Thin on purpose: commands about one connector are passed on to that connector's own runner (`examples/xtask.rs` in its crate),
 //! so this program knows no connector by name and builds in seconds.
 
+mod bench;
 mod ci;
 mod list;
 mod qa;
@@ -45,6 +46,8 @@ enum Arguments {
     /// Watch a connector live in the terminal: book, trades, own orders, balances, health
     #[command(disable_help_flag = true)]
     Watch(Passed),
+    /// Measure the hot paths beside their lower bounds and other people's crates
+    Bench(bench::Asked),
     /// Run every test of the workspace
     Test,
     /// Line coverage of the core and of every connector, with the lines that no test runs
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         Arguments::Replay(passed) => pass_on(&workspace, "replay", &passed.rest),
         Arguments::Record(passed) => pass_on(&workspace, "record", &passed.rest),
         Arguments::Watch(passed) => pass_on(&workspace, "watch", &passed.rest),
+        Arguments::Bench(asked) => bench::bench(&workspace, &asked),
         Arguments::Test => Ok(ci::test(&workspace)),
         Arguments::Coverage => Ok(ci::measure(&workspace)),
         Arguments::Ci => Ok(ci::all(&workspace)),
