@@ -64,6 +64,12 @@ impl Samples {
         Self { name, who, unit, values: Vec::new() }
     }
 
+    /// What is measured.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Adds the time `work` takes divided by `parts`, in nanoseconds.
     pub fn time<R>(&mut self, parts: usize, work: impl FnOnce() -> R) -> R {
         let start = Instant::now();

@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 use crate::workspace::{Usage, Workspace, nearest};
 
 /// The benchmark programs, and what each of them measures.
-const PROGRAMS: &[(&str, &[&str])] =
-    &[("market", &["depth/parse_apply", "best_price/frame", "trade/frame", "ws/receive"])];
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("market", &["depth/parse_apply", "best_price/frame", "trade/frame", "ws/receive"]),
+    ("order", &["order/out", "order/ack"]),
+    ("limits", &["limiter/one", "limiter/four"]),
+];
 
 /// Who is measured when it is this project.
 const OURS: &str = "ours";

@@ -1,6 +1,6 @@
 //! The far end: a loopback server that notes when an order has completely arrived and acknowledges it at once.
 //!
-//! Everything but orders it passes on to the embedded venue, so that a connector can start. Its answer to an order costs the
+//! Everything but orders it passes on to a venue, if there is one, so that a connector can start. Its answer to an order costs the
 //! same whoever sent it.
 
 use std::io::{self, Read, Write};
@@ -11,15 +11,20 @@ use std::thread;
 use std::time::Instant;
 
 /// A running server, until the process ends.
-pub(crate) struct Counter {
-    pub(crate) address: SocketAddr,
+#[derive(Debug)]
+pub struct Counter {
+    /// Where it listens, on loopback.
+    pub address: SocketAddr,
     arrived: Arc<AtomicU64>,
     origin: Instant,
 }
 
 impl Counter {
     /// Serves on a free loopback port.
-    pub(crate) fn start(venue: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn start(venue: Option<SocketAddr>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let (address, arrived, origin) = (listener.local_addr()?, Arc::default(), Instant::now());
         let noted: Arc<AtomicU64> = Arc::clone(&arrived);
@@ -35,12 +40,14 @@ impl Counter {
     }
 
     /// Nanoseconds since the server started.
-    pub(crate) fn now(&self) -> u64 {
+    #[must_use]
+    pub fn now(&self) -> u64 {
         since(self.origin)
     }
 
     /// When the last order was complete here.
-    pub(crate) fn arrived(&self) -> u64 {
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
         self.arrived.load(Ordering::Acquire)
     }
 }
@@ -53,7 +60,7 @@ const END: &[u8] = b"\r\n\r\n";
 
 fn serve(
     mut stream: TcpStream,
-    venue: SocketAddr,
+    venue: Option<SocketAddr>,
     origin: Instant,
     noted: &AtomicU64,
     orders: &AtomicU64,
@@ -79,7 +86,7 @@ fn serve(
             noted.store(now, Ordering::Release);
             acknowledge(request, orders.fetch_add(1, Ordering::Relaxed) + 1, &mut answer)?;
         } else {
-            pass_on(request, venue, &mut answer)?;
+            pass_on(request, venue.ok_or(io::ErrorKind::Unsupported)?, &mut answer)?;
         }
         stream.write_all(&answer)?;
         filled = 0;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use benches::counter::Counter;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -11,7 +12,6 @@ use ring::hmac;
 use tokio::net::TcpStream;
 
 use crate::Failure;
-use crate::counter::Counter;
 
 /// One connection, and what goes into every request.
 pub(crate) struct Bare {
