@@ -575,7 +575,8 @@ impl Connector {
             .await
     }
 
-    /// All events from now on.
+    /// All events from now on. Whoever calls this first hears everything since the start, such as what became of orders of an
+    /// earlier run, unless so much has been told meanwhile that the oldest are dropped.
     #[must_use]
     pub fn events(&self) -> Events {
         Events::new(self.driver().subscribe())

@@ -15,6 +15,7 @@ use connector_core::{Asset, Builder, Cause, Connector, Decimal, Effect, Event, O
 use connector_qa::bench::{Bench, Desk, Opener, PATIENCE, of};
 use connector_qa::scratch::Scratch;
 use connector_venue::ledger::HistoryQuery;
+use connector_venue::orders::Which;
 use spot_binance::SpotBinance;
 use spot_binance::venue::BinanceFace;
 
@@ -117,6 +118,47 @@ async fn a_file_takes_over_from_a_connector_that_was_dropped_at_work() {
     let charged: Decimal = ledger(&bench).into_iter().map(|(.., fee)| fee).sum();
     assert_eq!(history.fees(&Filter::default()).unwrap().into_values().sum::<Decimal>(), charged);
     assert!(charged > Decimal::ZERO);
+}
+
+#[tokio::test]
+async fn whoever_asks_for_events_first_hears_what_was_found_out_while_connecting() {
+    let bench = quiet().await;
+    let ground = bench.ground().unwrap().clone();
+    let files = Scratch::new("network").unwrap();
+    let file = files.file("journal.sqlite");
+    let mut desk = recording(&bench, &file).await;
+    let order = desk.connector.place(ground.resting(Side::Sell)).unwrap();
+    desk.created(&order).await.unwrap();
+    drop(desk);
+    let at_venue = bench.order_of(&order).unwrap();
+    let which = Which::Id(at_venue.id);
+    let cancelled = bench
+        .server
+        .with(|venue, _| venue.exchange_mut().cancel(bench.account, &at_venue.symbol, &which, None));
+    cancelled.unwrap();
+
+    let journal = SqliteJournal::open(&file).unwrap();
+    let builder = builder(&bench).journal(journal).account("main").durability(Durability::Intent);
+    let connector = builder.connect().await.unwrap();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !connector.open_orders().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "{:?}", connector.open_orders());
+        tokio::task::yield_now().await;
+    }
+    // It has ended before anybody asked for events.
+    let (mut first, mut second) = (connector.events(), connector.events());
+    connector.clone().close(OwnOrders::Leave, PATIENCE).await;
+    drop(connector);
+    let mut told = Vec::new();
+    while let Some(event) = first.next().await {
+        told.push(event.unwrap());
+    }
+    assert!(of(&told, &order).any(|event| matches!(event, Event::OrderCancelled(_))), "{told:?}");
+    let mut late = Vec::new();
+    while let Some(event) = second.next().await {
+        late.push(event.unwrap());
+    }
+    assert!(of(&late, &order).next().is_none(), "{late:?}");
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ const LINK_QUEUE: usize = 256;
 pub(crate) struct Driver {
     engine: Mutex<Box<dyn Trading>>,
     events: broadcast::Sender<Event>,
+    /// Everything told since the start, for whoever asks for events first: what is found out while connecting, such as that an
+    /// order of an earlier run has been filled, would else be told to nobody.
+    first: Mutex<Option<broadcast::Receiver<Event>>>,
+    event_capacity: usize,
     links: Mutex<HashMap<LinkId, mpsc::Sender<socket::Outgoing>>>,
     requests: Arc<pool::Pool>,
     runtime: tokio::runtime::Handle,
@@ -51,9 +55,12 @@ impl Driver {
         journal: Option<(SharedJournal, Durability)>,
     ) -> Result<Arc<Self>, Error> {
         let origin = Instant::now();
+        let (events, first) = broadcast::channel(event_capacity);
         let driver = Arc::new(Self {
             engine: Mutex::new(make(read_clocks(origin))?),
-            events: broadcast::Sender::new(event_capacity),
+            events,
+            first: Mutex::new(Some(first)),
+            event_capacity,
             links: Mutex::default(),
             requests: pool::Pool::new(rest_url)?,
             runtime: tokio::runtime::Handle::current(),
@@ -101,7 +108,13 @@ impl Driver {
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.events.subscribe()
+        self.drop_lagging_first();
+        lock(&self.first).take().unwrap_or_else(|| self.events.subscribe())
+    }
+
+    /// Where nobody has asked for events until too many were told, the first who asks hears from then on.
+    fn drop_lagging_first(&self) {
+        lock(&self.first).take_if(|first| first.len() > self.event_capacity);
     }
 
     /// Reads the engine's state, consistent at one instant.
@@ -230,6 +243,7 @@ impl Driver {
     async fn run_timer(self: Arc<Self>) {
         let mut stopped = self.stopped.subscribe();
         while !*stopped.borrow_and_update() {
+            self.drop_lagging_first();
             let deadline = self.read(|engine| engine.deadline()).map_or(u64::MAX, |at| at.0);
             self.armed.store(deadline, Ordering::Release);
             let wait = deadline.saturating_sub(self.now().mono.0);
