@@ -527,7 +527,7 @@ impl<D: Dialect> Engine<D> {
             let problem = Error::new(Cause::Network, Effect::NotSent, "stream", reason).about(name);
             self.report(now, &format!("link:{name}:{reason}"), problem);
         }
-        let wait = self.backoff(Duration::from_millis(100), Duration::from_secs(30), attempt);
+        let wait = self.backoff(Duration::from_millis(100), Duration::from_secs(10), attempt);
         self.set_timer(now.mono.after(wait), Timer::Reconnect(index));
     }
 
