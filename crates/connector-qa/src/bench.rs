@@ -617,7 +617,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Listens to a connector from now on.
+    /// Listens to a connector: from its start on, if nobody did before.
     #[must_use]
     pub fn new(connector: Connector) -> Self {
         Self { events: connector.events(), connector, seen: Vec::new() }
