@@ -110,6 +110,30 @@ async fn outcome(
     Ok((vec![name, found.to_owned(), "cancelled once".to_owned()], timeline))
 }
 
+/// Balances that come after newer ones change nothing: what the private stream says of a first order comes after what it says
+/// of a second.
+async fn overtaken(kit: &Kit) -> Result<(), Failure> {
+    const LATE: Duration = Duration::from_millis(300);
+    let bench = kit.quiet().await?;
+    let mut desk = bench.desk().await?;
+    let ground = bench.ground()?.clone();
+    let amount = ground.amount(ground.middle, 20);
+    bench.delay_private(LATE)?;
+    let first = desk.connector.place(NewOrder::market(ground.pair.clone(), Side::Buy, amount))?;
+    desk.until("the first order to execute", |_, _| (!bench.executions_of(&first).is_empty()).then_some(()))
+        .await?;
+    bench.server.with(|venue, _| venue.disarm_all());
+    // Venues tell milliseconds: two figures of the same one could not be told apart.
+    desk.listen(Duration::from_millis(5)).await?;
+    let second = desk.connector.place(NewOrder::market(ground.pair.clone(), Side::Sell, amount))?;
+    for id in [&first, &second] {
+        desk.ended(id).await?;
+    }
+    desk.listen(LATE * 2).await?;
+    let wrong = bench.balance_errors(&desk.connector);
+    ensure(wrong.is_empty(), || format!("overtaken: balances differ in the end: {}", wrong.join("; ")))
+}
+
 /// XQ-10.
 ///
 /// # Errors
@@ -169,8 +193,8 @@ pub async fn disorder(kit: Kit) -> Judgement {
             sum.normalize().to_string(),
         ]);
     }
-    let text =
-        "doubled, late and reordered messages: every order ended once, every fill told once, balances exact";
+    overtaken(&kit).await?;
+    let text = "doubled, late, reordered and overtaken messages: every order ended once, every fill told once, balances exact";
     let head = ["messages", "orders", "fills", "base filled"].map(str::to_owned).to_vec();
     Ok(Evidence::new(text).with(Detail::Table { title: "Runs".to_owned(), head, rows }))
 }
