@@ -21,6 +21,7 @@ mod net;
 pub mod number;
 pub mod order;
 mod pair;
+pub mod position;
 pub mod recording;
 pub mod rules;
 pub mod scan;

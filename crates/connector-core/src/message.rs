@@ -2,6 +2,8 @@
 //!
 //! The JSON form (`event` tag, snake case, decimals as strings, times in nanoseconds) is the one `xtask decode` prints.
 
+mod perpetual;
+
 use rust_decimal::Decimal;
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -12,6 +14,8 @@ use crate::number::{serialize_plain as plain, serialize_plain_option as plain_op
 use crate::order::{OrderState, OrderType, Side};
 use crate::pair::{Asset, Pair};
 use crate::time::UnixNanos;
+
+pub use perpetual::{FundingInfo, FundingPaid, LeverageReport, PositionModeReport, PositionReport};
 
 /// The market a message is about: our pair, or the venue's symbol while the symbol map does not know it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -416,6 +420,16 @@ pub enum Message {
     },
     /// The account's fees.
     Fees(FeeRates),
+    /// An own position.
+    Position(PositionReport),
+    /// The next funding of a contract.
+    FundingInfo(FundingInfo),
+    /// A funding payment of an own position.
+    FundingPayment(FundingPaid),
+    /// The leverage of a market.
+    Leverage(LeverageReport),
+    /// The mode positions are held in.
+    PositionMode(PositionModeReport),
     /// About the connection.
     Session(Session),
     /// A refusal.

@@ -1,0 +1,5 @@
+//! Positions of perpetual contracts.
+
+mod vocabulary;
+
+pub use vocabulary::{PositionAction, PositionCause, PositionMode, PositionSide};
