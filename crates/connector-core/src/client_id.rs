@@ -2,8 +2,6 @@
 //!
 //! An id is prefix, instance, start and counter, each of fixed width. No part is random: uniqueness is by construction.
 
-use smol_str::SmolStr;
-
 use crate::dialect::IdRule;
 use crate::error::Error;
 use crate::id::ClientOrderId;
@@ -39,9 +37,10 @@ const DIGITS: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOP
 #[derive(Debug)]
 pub struct ClientIds {
     layout: &'static Layout,
-    prefix: SmolStr,
     /// Prefix and instance.
     head: String,
+    /// What all ids of this start begin with; made with the first.
+    stem: String,
     start: u64,
     counter: u64,
 }
@@ -77,7 +76,7 @@ impl ClientIds {
         let mut head = String::from(prefix);
         write_digits(u64::from(instance), layout.base, layout.instance, &mut head);
         let start = u64::try_from(started.0.div_euclid(layout.unit)).unwrap_or(0);
-        Ok(Self { layout, prefix: SmolStr::new(prefix), head, start, counter: 0 })
+        Ok(Self { layout, head, stem: String::new(), start, counter: 0 })
     }
 
     /// The next id.
@@ -88,12 +87,16 @@ impl ClientIds {
             self.start += 1;
             self.counter = 0;
         }
-        let mut text = String::with_capacity(self.prefix.len() + layout.len());
-        text.push_str(&self.head);
-        write_digits(self.start, layout.base, layout.start, &mut text);
-        write_digits(self.counter, layout.base, layout.counter, &mut text);
+        if self.counter == 0 {
+            self.stem.clone_from(&self.head);
+            write_digits(self.start, layout.base, layout.start, &mut self.stem);
+        }
+        let stem = self.stem.len();
+        write_digits(self.counter, layout.base, layout.counter, &mut self.stem);
         self.counter += 1;
-        ClientOrderId::new(text)
+        let id = ClientOrderId::new(&self.stem);
+        self.stem.truncate(stem);
+        id
     }
 
     /// Whether this instance made `id`, in this run or an earlier one with the same prefix.
@@ -130,11 +133,14 @@ const fn power(base: u64, exponent: usize) -> u64 {
 
 /// The last `width` digits of `value`, most significant first.
 fn write_digits(value: u64, base: u64, width: usize, out: &mut String) {
-    for place in (0..width).rev() {
-        let digit = value / power(base, place) % base;
-        let digit = usize::try_from(digit).ok().and_then(|digit| DIGITS.get(digit));
-        out.push(char::from(digit.copied().unwrap_or(b'0')));
+    let (mut digits, mut rest) = ([b'0'; 20], value);
+    for place in digits.iter_mut().rev().take(width) {
+        let digit = usize::try_from(rest % base).ok().and_then(|digit| DIGITS.get(digit));
+        *place = digit.copied().unwrap_or(b'0');
+        rest /= base;
     }
+    let from = digits.len().saturating_sub(width);
+    out.extend(digits.iter().skip(from).map(|digit| char::from(*digit)));
 }
 
 #[cfg(test)]

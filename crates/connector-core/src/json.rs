@@ -63,6 +63,23 @@ pub fn parse_answer<'i, R>(
     read(Json(&tape.0))
 }
 
+/// Parses an answer that is one object and hands over its members, in the payload's order, until one is refused.
+///
+/// # Errors
+/// The bytes are no JSON object, or `take` says so.
+pub fn read_members<'i>(
+    what: &'static str,
+    bytes: &'i mut [u8],
+    mut take: impl FnMut(&'i str, Json<'_, 'i>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    parse_answer(what, bytes, |json| {
+        if !json.is_object() {
+            return Err(DecodeError::new(what, "not an object"));
+        }
+        json.members().try_for_each(|(name, value)| take(name, value))
+    })
+}
+
 /// Parses an answer and reads it as one structure. See [`parse_answer`].
 ///
 /// # Errors
@@ -137,6 +154,13 @@ impl<'t, 'i> Json<'t, 'i> {
     #[must_use]
     pub fn is_object(self) -> bool {
         matches!(self.0.first(), Some(Node::Object { .. }))
+    }
+
+    /// Whether this is `null`.
+    #[inline]
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        matches!(self.0.first(), Some(Node::Static(StaticNode::Null)))
     }
 
     /// The text, if it is one.

@@ -60,6 +60,18 @@ fn parse_long(text: &[u8]) -> Option<Decimal> {
 /// `a × b`, exactly; `None` if that has more digits than a [`Decimal`] holds.
 #[must_use]
 pub fn product(a: Decimal, b: Decimal) -> Option<Decimal> {
+    // Most products fit a machine word, and need no wide division.
+    if let (Ok(x), Ok(y)) = (u64::try_from(a.mantissa()), u64::try_from(b.mantissa()))
+        && let Some(mut mantissa) = x.checked_mul(y).and_then(|product| i64::try_from(product).ok())
+        && a.scale() + b.scale() <= Decimal::MAX_SCALE
+    {
+        let mut scale = a.scale() + b.scale();
+        while scale > 0 && mantissa % 10 == 0 {
+            mantissa /= 10;
+            scale -= 1;
+        }
+        return Some(Decimal::new(mantissa, scale));
+    }
     let (a, b) = (a.normalize(), b.normalize());
     let (mut mantissa, mut scale) = (a.mantissa().checked_mul(b.mantissa())?, a.scale() + b.scale());
     while scale > 0 && mantissa % 10 == 0 {

@@ -148,12 +148,25 @@ enum Round {
     Up,
 }
 
+/// Whether `value` is certainly a whole multiple of `step`: by small numbers, as nearly all are, and without wide divisions.
+fn is_multiple(value: Decimal, step: Decimal) -> bool {
+    let scale = value.scale().max(step.scale());
+    let whole = |number: Decimal| {
+        let mantissa = u64::try_from(number.mantissa()).ok()?;
+        10_u64.checked_pow(scale - number.scale())?.checked_mul(mantissa)
+    };
+    whole(value).zip(whole(step)).is_some_and(|(value, step)| value.checked_rem(step) == Some(0))
+}
+
 /// `value`, not negative, rounded to a whole multiple of `step`; as it is without a step. `None` if that has too many digits.
 fn round(value: Decimal, step: Option<Decimal>, direction: Round) -> Option<Decimal> {
-    let Some(step) = step.filter(|step| *step > Decimal::ZERO).map(|step| step.normalize()) else {
+    let Some(step) = step.filter(|step| *step > Decimal::ZERO) else {
         return Some(value);
     };
-    let value = value.normalize();
+    if is_multiple(value, step) {
+        return Some(value);
+    }
+    let (value, step) = (value.normalize(), step.normalize());
     let scale = value.scale().max(step.scale());
     let whole = |number: Decimal| {
         10_i128.checked_pow(scale - number.scale()).and_then(|factor| number.mantissa().checked_mul(factor))

@@ -21,7 +21,7 @@ pub struct HttpRequest {
     /// Encoded query string without `?`; may be empty.
     pub query: String,
     /// Headers, names in lower case.
-    pub headers: Vec<(SmolStr, String)>,
+    pub headers: Vec<(SmolStr, SmolStr)>,
     /// Body.
     pub body: Bytes,
 }
@@ -40,7 +40,7 @@ pub struct HttpResponse {
     /// Status code.
     pub status: u16,
     /// Headers, names in lower case.
-    pub headers: Vec<(SmolStr, String)>,
+    pub headers: Vec<(SmolStr, SmolStr)>,
     /// Body.
     pub body: Vec<u8>,
 }
@@ -53,7 +53,7 @@ impl HttpResponse {
     }
 }
 
-fn find<'h>(headers: &'h [(SmolStr, String)], name: &str) -> Option<&'h str> {
+fn find<'h>(headers: &'h [(SmolStr, SmolStr)], name: &str) -> Option<&'h str> {
     headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 

@@ -64,7 +64,7 @@ pub fn answer(venue: &mut Venue, now: Now, path: &str, request: &HttpRequest) ->
         Ok(value) => (200, value),
         Err(Wrong(status, error)) => (status, json!({ "error": error })),
     };
-    let headers = vec![("content-type".into(), "application/json".to_owned())];
+    let headers = vec![("content-type".into(), "application/json".into())];
     HttpResponse { status, headers, body: value.to_string().into_bytes() }
 }
 

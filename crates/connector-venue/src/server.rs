@@ -535,7 +535,7 @@ async fn neutral(request: Request<Incoming>) -> Result<HttpRequest, StatusCode> 
         _ => return Err(StatusCode::METHOD_NOT_ALLOWED),
     };
     let body = Limited::new(body, BODY).collect().await.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
-    let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let text = |value: &hyper::header::HeaderValue| SmolStr::new(String::from_utf8_lossy(value.as_bytes()));
     let headers = parts.headers.iter().map(|(name, value)| (name.as_str().into(), text(value))).collect();
     Ok(HttpRequest {
         method,
@@ -549,7 +549,7 @@ async fn neutral(request: Request<Incoming>) -> Result<HttpRequest, StatusCode> 
 fn answer(response: HttpResponse) -> Answer {
     let mut builder = Response::builder().status(response.status);
     for (name, value) in &response.headers {
-        builder = builder.header(name.as_str(), value);
+        builder = builder.header(name.as_str(), value.as_str());
     }
     // A face or a fault made an impossible status or header: that is a defect, and visible as one.
     builder.body(Full::new(response.body.into())).unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR))

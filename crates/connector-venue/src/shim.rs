@@ -424,15 +424,15 @@ fn bend(rule: &FaultRule, random: &mut Random, verdict: &mut Verdict) {
         Fault::Status { code, body, headers, point } => {
             let mut headers: Vec<_> = headers
                 .iter()
-                .map(|(name, value)| (name.to_ascii_lowercase().into(), value.clone()))
+                .map(|(name, value)| (name.to_ascii_lowercase().into(), value.into()))
                 .collect();
-            if !headers.iter().any(|(name, _): &(SmolStr, String)| name == "content-type") {
-                headers.push(("content-type".into(), "application/json".to_owned()));
+            if !headers.iter().any(|(name, _): &(SmolStr, SmolStr)| name == "content-type") {
+                headers.push(("content-type".into(), "application/json".into()));
             }
             place(*point, HttpResponse { status: *code, headers, body: body.clone().into_bytes() }, verdict);
         }
         Fault::HtmlBody { code, point } => {
-            let headers = vec![("content-type".into(), "text/html".to_owned())];
+            let headers = vec![("content-type".into(), "text/html".into())];
             let body =
                 b"<html><head><title>Please wait</title></head><body>Please wait</body></html>".to_vec();
             place(*point, HttpResponse { status: *code, headers, body }, verdict);
@@ -458,7 +458,7 @@ impl Verdict {
         }
         if let Some(value) = self.retry_after.as_ref().filter(|_| matches!(response.status, 418 | 429)) {
             response.headers.retain(|(name, _)| name != "retry-after");
-            response.headers.extend(value.iter().map(|value| ("retry-after".into(), value.clone())));
+            response.headers.extend(value.iter().map(|value| ("retry-after".into(), value.into())));
         }
         if self.members || self.word.is_some() {
             let mut text = String::from_utf8_lossy(&response.body).into_owned();

@@ -290,7 +290,7 @@ impl Venue {
             };
             if let Some(key) = key {
                 let used = self.exchange.limits().used(pool.name, key, self.exchange.now());
-                response.headers.push((name.into(), used.to_string()));
+                response.headers.push((name.into(), used.to_string().into()));
             }
         }
         response
@@ -328,7 +328,7 @@ impl Venue {
 
     fn admit(&mut self, peer: &Peer, path: &str, query: &str) -> Result<SessionId, Box<HttpResponse>> {
         if self.sessions.len() >= SESSIONS {
-            let headers = vec![("content-type".into(), "text/plain".to_owned())];
+            let headers = vec![("content-type".into(), "text/plain".into())];
             return Err(Box::new(HttpResponse {
                 status: 503,
                 headers,

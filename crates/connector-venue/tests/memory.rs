@@ -84,7 +84,7 @@ impl Machine for Trader {
             method: Method::Post,
             path: "/order".into(),
             query: format!("symbol=XY&side={side}&price=100&amount=1&id=n{id}"),
-            headers: vec![("x-key".into(), KEY.to_owned())],
+            headers: vec![("x-key".into(), KEY.into())],
             body: Bytes::new(),
         };
         self.actions.push_back(Action::Http { id: RequestId(id), request, timeout: Duration::from_secs(1) });

@@ -29,7 +29,7 @@ fn at(ms: u64) -> Now {
 }
 
 fn request(method: Method, path: &str, query: &str) -> HttpRequest {
-    let headers = vec![("x-key".into(), KEY.to_owned())];
+    let headers = vec![("x-key".into(), KEY.into())];
     HttpRequest { method, path: path.into(), query: query.into(), headers, body: Bytes::new() }
 }
 

@@ -46,11 +46,11 @@ impl Dialect for SpotBinance {
         let mut text = String::new();
         // Room for a signature of the usual kind.
         draft.query.encode_into(&mut text, 80);
-        let signature = written(&keys.sign(text.as_bytes())?);
+        let signature = keys.sign(text.as_bytes())?;
         text.push_str("&signature=");
-        percent_encode(&signature, &mut text);
+        percent_encode(&written(&signature), &mut text);
         draft.query_text = text;
-        draft.headers.push(("x-mbx-apikey", keys.key().to_owned()));
+        draft.headers.push(("x-mbx-apikey", keys.key().clone()));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use connector_core::dialect::{
     Auth, Cost, DecodeError, Draft, Endpoint, FillsQuery, OrderQuery, Payload, PlaceQuery, Rest, Row, Source,
     Symbols,
 };
-use connector_core::json::{Json, entries, parse_answer, read_answer, required_list};
+use connector_core::json::{Json, entries, parse_answer, read_answer, read_members, required_list};
 use connector_core::message::{
     BalanceReport, BookMessage, Fee, FeeRates, Fill, Market, Message, OrderReport, Sink, TradingRule,
 };
@@ -207,7 +207,7 @@ fn decode_book(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeErr
 
 fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
     let Payload { bytes, symbols, .. } = payload;
-    read_answer("place", bytes, |order: wire::Order<'_>| {
+    read_order("place", bytes, |order| {
         let report = order_report(&order, symbols, "place")?;
         for fill in order.fills.iter().flatten() {
             out.message(Message::Fill(Fill {
@@ -231,7 +231,7 @@ fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeE
 
 fn decode_order(what: &'static str, payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
     let Payload { bytes, symbols, .. } = payload;
-    read_answer(what, bytes, |order: wire::Order<'_>| {
+    read_order(what, bytes, |order| {
         out.message(Message::Order(order_report(&order, symbols, what)?));
         Ok(())
     })
@@ -281,6 +281,45 @@ fn trading_rule(entry: &wire::SymbolInfo<'_>) -> Result<Option<TradingRule>, Dec
 /// A balance from its two parts.
 pub(crate) fn balance(asset: &str, free: Num, locked: Num, time: Option<UnixNanos>) -> BalanceReport {
     BalanceReport { asset: Asset::new(asset), total: Some(free.0 + locked.0), available: Some(free.0), time }
+}
+
+/// Reads the answer to a placement, a cancel or a query straight off the parser's tape: it is on the way of every order.
+fn read_order<'i>(
+    what: &'static str,
+    bytes: &'i mut [u8],
+    take: impl FnOnce(wire::Order<'i>) -> Result<(), DecodeError>,
+) -> Result<(), DecodeError> {
+    let mut order = wire::Order::default();
+    read_members(what, bytes, |name, value| {
+        let malformed = || DecodeError::missing(what, name);
+        let text = || value.text().ok_or_else(malformed);
+        let int = || value.int().ok_or_else(malformed);
+        let number = || value.decimal().map(|number| Some(Num(number))).ok_or_else(malformed);
+        match name {
+            _ if value.is_null() => {}
+            "symbol" => order.symbol = text()?,
+            "orderId" => order.order_id = int()?,
+            "clientOrderId" => order.client_order_id = text()?,
+            "origClientOrderId" => order.orig_client_order_id = Some(text()?),
+            "status" => order.status = Some(text()?),
+            "type" => order.order_type = Some(text()?),
+            "side" => order.side = Some(text()?),
+            "price" => order.price = number()?,
+            "origQty" => order.orig_qty = number()?,
+            "executedQty" => order.executed_qty = number()?,
+            "transactTime" => order.transact_time = Some(int()?),
+            "updateTime" => order.update_time = Some(int()?),
+            "expiryReason" => order.expiry_reason = Some(text()?),
+            "fills" if value.is_array() => {
+                order.fills = Some(value.items().map(|fill| fill.read(what)).collect::<Result<_, _>>()?);
+            }
+            "fills" => return Err(malformed()),
+            // What else it tells is not needed.
+            _ => {}
+        }
+        Ok(())
+    })?;
+    take(order)
 }
 
 fn order_report(

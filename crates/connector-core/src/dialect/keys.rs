@@ -6,6 +6,7 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use crate::error::{Cause, Effect, Error};
 use crate::secret::{Credentials, Secret};
@@ -60,7 +61,7 @@ impl Signature {
 
 /// Credentials whose key has been checked and made ready to sign.
 pub struct Keyring {
-    key: String,
+    key: SmolStr,
     passphrase: Option<Secret>,
     signer: Signer,
 }
@@ -113,7 +114,7 @@ impl Keyring {
             }
             Signer::HmacSha256(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
         };
-        let keyring = Self { key: key.clone(), passphrase: credentials.passphrase.clone(), signer };
+        let keyring = Self { key: SmolStr::new(key), passphrase: credentials.passphrase.clone(), signer };
         if !kinds.contains(&keyring.kind()) {
             return refuse(
                 "secret",
@@ -125,7 +126,7 @@ impl Keyring {
 
     /// The public part.
     #[must_use]
-    pub fn key(&self) -> &str {
+    pub const fn key(&self) -> &SmolStr {
         &self.key
     }
 

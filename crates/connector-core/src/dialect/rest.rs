@@ -250,9 +250,22 @@ impl Params {
     }
 }
 
+/// Whether a byte stands for itself in a query, by its value.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0_u8);
+    while byte < 128 {
+        #[allow(clippy::indexing_slicing, reason = "a byte is a valid index")]
+        {
+            plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        }
+        byte += 1;
+    }
+    plain
+};
+
 /// Appends `value` to `out`, percent-encoded (RFC 3986: all but unreserved characters).
 pub fn percent_encode(value: &str, out: &mut String) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    let plain = |byte: u8| PLAIN.get(usize::from(byte)).copied().unwrap_or(false);
     if value.bytes().all(plain) {
         return out.push_str(value);
     }
@@ -292,7 +305,7 @@ pub struct Draft {
     /// Body.
     pub body: Body,
     /// Further headers, names in lower case.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, SmolStr)>,
 }
 
 impl Draft {

@@ -332,7 +332,7 @@ impl<D: Dialect> Engine<D> {
 
     /// What the account pays on a pair: its own rates, or the venue's declared ones while those are not known.
     pub(super) fn fee_schedule(&self, pair: &Pair) -> FeeSchedule {
-        let declared = FeeSchedule::from(&D::SPEC.fees);
+        let declared = self.declared_fees.clone();
         match self.fees.get(pair) {
             Some(rates) => declared.with_rates(rates),
             None => declared,

@@ -26,6 +26,7 @@ use crate::client_id::ClientIds;
 use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
+use crate::fee::FeeSchedule;
 use crate::id::ClientOrderId;
 use crate::journal::{Entry, RestoredOrder};
 use crate::message::{BestPrice, FeeRates, Level, Message, TradingRule};
@@ -212,6 +213,8 @@ pub struct Engine<D> {
     symbols: Symbols,
     rules: BTreeMap<Pair, TradingRule>,
     fees: BTreeMap<Pair, FeeRates>,
+    /// The venue's default.
+    declared_fees: FeeSchedule,
     holdings: Holdings,
     feeds: Feeds,
     tracker: Tracker,
@@ -327,6 +330,7 @@ impl<D: Dialect> Engine<D> {
             symbols: Symbols::default(),
             rules: BTreeMap::new(),
             fees: BTreeMap::new(),
+            declared_fees: FeeSchedule::from(&spec.fees),
             holdings: Holdings::new(spec.balance_push, spec.visibility),
             feeds: Feeds::default(),
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),

@@ -321,19 +321,19 @@ impl<D: Dialect> Engine<D> {
         } else {
             draft.query_text = draft.query.encode();
         }
-        let mut headers: Vec<(SmolStr, String)> =
-            draft.headers.into_iter().map(|(name, value)| (SmolStr::new_static(name), value)).collect();
+        let mut headers = Vec::with_capacity(draft.headers.len() + 2);
+        headers.extend(draft.headers.into_iter().map(|(name, value)| (SmolStr::new_static(name), value)));
         let (body, content_type) = match draft.body {
             Body::None => (Bytes::new(), None),
             Body::Form(text) => (Bytes::from(text), Some("application/x-www-form-urlencoded")),
             Body::Json(text) => (Bytes::from(text), Some("application/json")),
         };
         if let Some(content_type) = content_type {
-            headers.push((SmolStr::new_static("content-type"), content_type.to_owned()));
+            headers.push((SmolStr::new_static("content-type"), SmolStr::new_static(content_type)));
         }
         headers.push((
             SmolStr::new_static("user-agent"),
-            concat!("connector-core/", env!("CARGO_PKG_VERSION")).into(),
+            SmolStr::new_static(concat!("connector-core/", env!("CARGO_PKG_VERSION"))),
         ));
         Ok(HttpRequest {
             method: draft.method,

@@ -90,8 +90,7 @@ impl Base {
         fields.insert(HOST, self.host.clone());
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse("name of a header"))?;
-            let value = HeaderValue::from_maybe_shared(Bytes::from(value))
-                .map_err(|_| refuse("value of a header"))?;
+            let value = HeaderValue::from_str(&value).map_err(|_| refuse("value of a header"))?;
             fields.append(name, value);
         }
         Ok(ready)
@@ -110,7 +109,7 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<HttpResponse, T
         .headers
         .iter()
         .map(|(name, value)| {
-            (SmolStr::new(name.as_str()), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            (SmolStr::new(name.as_str()), SmolStr::new(String::from_utf8_lossy(value.as_bytes())))
         })
         .collect();
     Ok(HttpResponse { status: parts.status.as_u16(), headers, body: body.into() })

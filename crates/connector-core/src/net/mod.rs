@@ -171,16 +171,19 @@ impl Driver {
         self.publish(engine.as_mut());
         // Links are told under the lock, so that they hear in order. Requests, each on a connection of its own, are written
         // after it, so that nobody waits for the kernel to take one.
-        let mut requests = Vec::new();
+        let (mut first, mut others) = (None, Vec::new());
         while let Some(action) = engine.action() {
             match action {
-                Action::Http { id, request, timeout } => requests.push((id, request, timeout)),
+                Action::Http { id, request, timeout } if first.is_none() => {
+                    first = Some((id, request, timeout));
+                }
+                Action::Http { id, request, timeout } => others.push((id, request, timeout)),
                 action => self.perform(action),
             }
         }
         let deadline = engine.deadline().map_or(u64::MAX, |at| at.0);
         drop(engine);
-        for (id, request, timeout) in requests {
+        for (id, request, timeout) in first.into_iter().chain(others) {
             self.requests.send(self, id, request, timeout);
         }
         // Waking other threads costs, so it comes last. An order that must not leave before its intent is stored is no request

@@ -59,7 +59,7 @@ const HURRIED: u32 = 10;
 pub struct TrackerLimits {
     /// Most orders that have not ended.
     pub open: usize,
-    /// Most ended orders kept for stragglers; the oldest go first.
+    /// Most ended orders kept for stragglers, or for a second twice as many; the oldest go first.
     pub closed: usize,
     /// How long ended orders are kept.
     pub closed_age: Duration,
@@ -80,6 +80,9 @@ impl Default for TrackerLimits {
         }
     }
 }
+
+/// How often what is too old is forgotten.
+const TIDY: Duration = Duration::from_secs(1);
 
 /// Which of an order's two timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,7 +117,8 @@ struct Slot {
 pub struct Tracker {
     limits: TrackerLimits,
     venue: SmolStr,
-    orders: BTreeMap<ClientOrderId, Slot>,
+    /// Boxed, as the map moves its values about.
+    orders: BTreeMap<ClientOrderId, Box<Slot>>,
     by_exchange: BTreeMap<(Pair, ExchangeOrderId), ClientOrderId>,
     open: BTreeSet<ClientOrderId>,
     /// Open orders whose exchange id is not known: while there are any, unmatched messages may be theirs.
@@ -123,6 +127,8 @@ pub struct Tracker {
     unmatched: VecDeque<(Mono, Message)>,
     timers: BTreeSet<(Mono, Lane, ClientOrderId)>,
     events: Vec<Event>,
+    /// When what is too old was last forgotten.
+    tidied: Mono,
     /// By which fees are estimated that the venue does not tell.
     fees: BTreeMap<Pair, FeeSchedule>,
 }
@@ -216,12 +222,15 @@ impl Tracker {
         if let Some(text) = refusal {
             return Err(Error::usage("place order", text).about(id.as_str()).at(&self.venue));
         }
-        self.evict(now);
+        // An order on its way does not wait for housekeeping, unless that has not been done for long.
+        if self.closed.len() > self.limits.closed.saturating_mul(2) {
+            self.evict(now);
+        }
         let order = TrackedOrder::new(now, id.clone(), order);
         let slot = Slot { order, inquiry: None, cancel_due: None, indexed: 0, queried: None };
         self.open.insert(id.clone());
         self.nameless.insert(id.clone());
-        self.orders.insert(id, slot);
+        self.orders.insert(id, Box::new(slot));
         Ok(())
     }
 
@@ -243,7 +252,10 @@ impl Tracker {
 
     /// The placement has been handed to the network: visibility counts from here.
     pub fn sent(&mut self, now: Now, id: &ClientOrderId) {
-        self.update(now, id, |order, _| order.sent(now));
+        // That alone raises no question, so there is nothing to schedule.
+        if let Some(slot) = self.orders.get_mut(id) {
+            slot.order.sent(now);
+        }
     }
 
     /// The venue accepted the placement. `report` may lack ids and state.
@@ -376,7 +388,9 @@ impl Tracker {
     /// answered.
     #[must_use]
     pub fn wants(&mut self, now: Now) -> Vec<Want> {
-        self.evict(now);
+        if now.mono >= self.tidied.after(TIDY) {
+            self.evict(now);
+        }
         let mut wants = Vec::new();
         while let Some((due, _, _)) = self.timers.first()
             && *due <= now.mono
@@ -564,6 +578,7 @@ impl Tracker {
 
     /// Forgets what is too old or too much.
     fn evict(&mut self, now: Now) {
+        self.tidied = now.mono;
         while let Some((at, _)) = self.unmatched.front()
             && now.mono.since(*at) >= self.limits.unmatched_age
         {

@@ -130,7 +130,7 @@ pub(crate) fn venue() -> Venue {
 }
 
 fn reply(status: u16, body: &Value) -> HttpResponse {
-    let headers = vec![("content-type".into(), "application/json".to_owned())];
+    let headers = vec![("content-type".into(), "application/json".into())];
     HttpResponse { status, headers, body: body.to_string().into_bytes() }
 }
 
@@ -210,7 +210,7 @@ impl Face for Toy {
         };
         let mut response = reply(status, &json!({ "error": format!("{denied:?}") }));
         if status == 429 || status == 418 {
-            response.headers.push(("retry-after".into(), denied.retry_after_seconds().to_string()));
+            response.headers.push(("retry-after".into(), denied.retry_after_seconds().to_string().into()));
         }
         response
     }

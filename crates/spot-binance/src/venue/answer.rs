@@ -134,7 +134,7 @@ impl Refused {
     pub(super) fn response(&self) -> HttpResponse {
         let mut response = json(self.status, &json!({ "code": self.code, "msg": self.msg }));
         if let Some((seconds, _)) = self.retry {
-            response.headers.push(("retry-after".into(), seconds.to_string()));
+            response.headers.push(("retry-after".into(), seconds.to_string().into()));
         }
         response
     }
@@ -169,7 +169,7 @@ pub(super) const fn interval(seconds: u64) -> (u64, &'static str) {
 pub(super) fn json(status: u16, value: &Value) -> HttpResponse {
     HttpResponse {
         status,
-        headers: vec![("content-type".into(), "application/json;charset=UTF-8".to_owned())],
+        headers: vec![("content-type".into(), "application/json;charset=UTF-8".into())],
         body: value.to_string().into_bytes(),
     }
 }
@@ -182,7 +182,7 @@ pub(super) fn html(status: u16, title: &str) -> HttpResponse {
     );
     HttpResponse {
         status,
-        headers: vec![("content-type".into(), "text/html".to_owned())],
+        headers: vec![("content-type".into(), "text/html".into())],
         body: body.into_bytes(),
     }
 }

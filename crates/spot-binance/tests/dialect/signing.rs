@@ -49,7 +49,7 @@ fn rest_hmac() {
          &timestamp=1499827319559\
          &signature=c8db56825ae71d6d79447849e617115f4a920fa2acdcab2b053c4b2838bd6b71"
     );
-    assert_eq!(draft.headers, [("x-mbx-apikey", KEY.to_owned())]);
+    assert_eq!(draft.headers, [("x-mbx-apikey", KEY.into())]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Desk {
             method,
             path: path.to_owned(),
             query: query.to_owned(),
-            headers: key.map(|key| ("x-mbx-apikey".into(), key.to_owned())).into_iter().collect(),
+            headers: key.map(|key| ("x-mbx-apikey".into(), key.into())).into_iter().collect(),
             body: Bytes::copy_from_slice(body.as_bytes()),
         };
         match self.venue.http(self.now, &Peer::LOCAL, &request) {
