@@ -286,7 +286,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn checked(
         &self,
         order: NewOrder,
-        freed: Option<(Asset, Decimal)>,
+        freed: Option<&(Asset, Decimal)>,
     ) -> Result<(NewOrder, Vec<(Asset, Decimal)>), Error> {
         if !self.trades() {
             return Err(Error::usage("place", "this needs credentials, and the connector was built without"));
@@ -346,7 +346,7 @@ impl<D: Dialect> Engine<D> {
         order: &NewOrder,
         price: Option<Decimal>,
         amount: Decimal,
-        freed: Option<(Asset, Decimal)>,
+        freed: Option<&(Asset, Decimal)>,
     ) -> Result<Vec<(Asset, Decimal)>, Error> {
         let (pair, side, order_type) = (order.pair.clone(), order.side, order.order_type);
         // What a market order will pay is the venue's to judge; what it should pay is set aside.
@@ -355,7 +355,7 @@ impl<D: Dialect> Engine<D> {
         let fees = self.fee_schedule(&order.pair);
         let Some(unit) = Unit::new(&candidate, &fees, &Prices::default()) else { return Ok(Vec::new()) };
         let available = |asset: &Asset| {
-            let freed = freed.as_ref().filter(|(freed, _)| freed == asset);
+            let freed = freed.filter(|(freed, _)| freed == asset);
             let freed = freed.map_or(Decimal::ZERO, |(_, amount)| *amount);
             self.holdings.spendable(asset).saturating_add(freed)
         };

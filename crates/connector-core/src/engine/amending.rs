@@ -89,7 +89,7 @@ impl<D: Dialect> Engine<D> {
             return refuse(&text);
         }
         let wanted = NewOrder { price: price.or(sent.price), amount: rest, ..sent.clone() };
-        let (wanted, units) = self.checked(wanted, Some(freed(old)))?;
+        let (wanted, units) = self.checked(wanted, Some(&freed(old)))?;
         if wanted.price == sent.price && wanted.amount == sent.amount - done {
             return Ok(id.clone());
         }

@@ -201,10 +201,10 @@ impl Lane {
     }
 
     /// Writes a request, or gives it back if the connection turns out to be closed.
-    fn start(&self, call: Call, request: Outgoing) -> Result<(), (Call, Outgoing)> {
+    fn start(&self, call: Call, request: Outgoing) -> Result<(), Box<(Call, Outgoing)>> {
         let mut wire = lock(&self.wire);
         if wire.connection.is_none() || !wire.sender.is_ready() {
-            return Err((call, request));
+            return Err(Box::new((call, request)));
         }
         // What the request itself rings for is done right below.
         self.bell.state.store(POLLING, Ordering::Release);
@@ -316,7 +316,7 @@ impl Pool {
             let Some(lane) = lane else { break };
             match lane.start(call, request) {
                 Ok(()) => return self.keep_spare(),
-                Err(unsent) => (call, request) = unsent,
+                Err(unsent) => (call, request) = *unsent,
             }
         }
         let patience = call.deadline.saturating_duration_since(Instant::now());
@@ -396,7 +396,8 @@ impl Pool {
             return lane.close();
         };
         drop(state);
-        if let Err((call, request)) = lane.start(call, request) {
+        if let Err(unsent) = lane.start(call, request) {
+            let (call, request) = *unsent;
             self.dispatch(call, request);
         }
     }
