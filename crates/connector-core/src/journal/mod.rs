@@ -42,12 +42,13 @@ pub(crate) use writer::{Outcome, Writer};
 /// What has to be stored before an order is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing: records are stored as soon as possible, next to the request. A process killed within those milliseconds
+    /// Nothing: records are handed over when the order is made and stored as soon as possible, by a thread that is woken
+    /// after the request was written, so that neither disk nor thread is in front of it. A process killed within those milliseconds
     /// may leave an order at the venue that the journal does not know. If it rests, the next run finds it among the open
     /// orders by its id and takes it up; if it ended meanwhile, it stays unknown.
     #[default]
     Behind,
-    /// The intent: an order is sent only once the journal has it. Costs the journal's latency per order, and cannot
+    /// The intent: an order is sent only once the journal has said that it is stored. Costs the journal's latency per order, and cannot
     /// leave an order that the journal does not know.
     Intent,
 }
