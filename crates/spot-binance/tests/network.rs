@@ -9,7 +9,7 @@ use std::time::Duration;
 use connector_core::budget::{Candidate, Mode};
 use connector_core::engine::FeedState;
 use connector_core::event::LinkState;
-use connector_core::journal::{Durability, Filter, History, SqliteJournal, Status};
+use connector_core::journal::{Durability, Filter, History, OrderRow, SqliteJournal, Status};
 use connector_core::order::{OrderState, OrderType, Side};
 use connector_core::{Asset, Builder, Cause, Connector, Decimal, Effect, Event, OwnOrders, Pair};
 use connector_qa::bench::{Bench, Desk, Opener, PATIENCE, of};
@@ -83,7 +83,13 @@ async fn a_file_takes_over_from_a_connector_that_was_dropped_at_work() {
     .unwrap();
     // On its way, and so is what becomes of it, when everything is dropped at once.
     let resting = desk.connector.place(ground.resting(Side::Sell)).unwrap();
+    let file_so_far = desk.connector.history().unwrap();
     drop(desk);
+    // What was still to be written down is written by a thread that outlives the connector; the next run begins after it.
+    let known = |order: &OrderRow| order.client_order_id == resting;
+    while !file_so_far.orders(&Filter::default()).unwrap().iter().any(known) {
+        tokio::task::yield_now().await;
+    }
     bench.take(&ground, Side::Sell, amount).unwrap();
 
     let mut desk = recording(&bench, &file).await;
