@@ -6,15 +6,12 @@ use std::time::Instant;
 
 use benches::frames::Market;
 use benches::measure::{BOUND, OURS, Samples};
-use benches::venue::{self, Venue};
+use benches::venue::{self, SALVO, Venue};
 use connector_core::engine::Urls;
 use connector_core::event::Event;
 use connector_core::{Connector, Pair};
 use fastwebsockets::{OpCode, Role, WebSocket};
 use spot_binance::SpotBinance;
-
-/// Frames sent at once.
-const SALVO: usize = 30_000;
 
 /// Measures both on the same frames, in so many salvos after one to warm up.
 pub(crate) fn run(salvos: usize) {
