@@ -18,6 +18,8 @@ pub struct Asked {
     pub frames: Option<String>,
     /// Whether to do everything once only, to see that it works.
     pub test: bool,
+    /// Whether to run this project's side alone and longer, for a profiler to look at.
+    pub alone: bool,
 }
 
 impl Asked {
@@ -32,6 +34,7 @@ impl Asked {
             match argument.as_str() {
                 "--frames" => asked.frames = Some(arguments.next().ok_or("`--frames` needs a file")?),
                 "--test" => asked.test = true,
+                "--alone" => asked.alone = true,
                 // Cargo says so to each benchmark.
                 "--bench" => {}
                 option if option.starts_with('-') => return Err(format!("no option `{option}`")),
