@@ -39,7 +39,8 @@ impl Venue {
     /// There is no port.
     pub fn start(snapshot: Vec<u8>, frames: &[Vec<u8>], salvo: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        let encode = |frames: &[Vec<u8>]| frames.iter().flat_map(|frame| message(frame)).collect();
+        let encode =
+            |frames: &[Vec<u8>]| frames.iter().map(|frame| message(frame)).collect::<Vec<_>>().concat();
         let salvos = frames.chunks(salvo).map(encode).collect();
         let shared = Shared { snapshot, salvos, asked: Mutex::new(0), ask: Condvar::new() };
         let venue = Self { address: listener.local_addr()?, shared: Arc::new(shared) };

@@ -81,6 +81,9 @@ fn alone(frames: &Frames, asked: &Asked) {
         }
         samples.tell();
     }
+    if asked.wants("ws/receive") {
+        receive::alone();
+    }
 }
 
 /// Our decoder with a book behind it.

@@ -24,6 +24,19 @@ pub(crate) fn run(salvos: usize) {
     runtime.block_on(ours(&venue, salvos)).tell();
 }
 
+/// For a profiler: our side alone, after a pause.
+pub(crate) fn alone() {
+    let mut market = Market::new(7);
+    let snapshot = market.snapshot().into_bytes();
+    let frames: Vec<Vec<u8>> = (0..50 * SALVO).map(|_| market.best_price().into_bytes()).collect();
+    let venue = Venue::start(snapshot, &frames, SALVO).unwrap();
+    drop(frames);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    eprintln!("ready: the profiler may begin");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    runtime.block_on(ours(&venue, 49)).tell();
+}
+
 /// Frames per second, salvo by salvo: from the request for it until all of it is there.
 struct Rate(Samples);
 
