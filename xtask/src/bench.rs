@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Stdio};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::workspace::{Usage, Workspace, nearest};
+use crate::workspace::{Usage, Workspace, cargo_itself, nearest};
 
 /// The benchmark programs, and what each of them measures.
 const PROGRAMS: &[(&str, &[&str])] = &[
@@ -128,7 +128,7 @@ fn build(workspace: &Workspace, programs: &[&str]) -> Result<Vec<PathBuf>, Usage
 /// Builds the peers; those that build everywhere where one of them does not.
 fn build_peers(workspace: &Workspace) -> Result<PathBuf, Usage> {
     let build = |all: bool| {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo_itself();
         command.args(["build", "--release", "--locked", "--manifest-path"]);
         command.arg(workspace.root.join("xtask/peers/Cargo.toml"));
         command.arg("--target-dir").arg(workspace.root.join("target/peers"));

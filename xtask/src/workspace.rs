@@ -45,7 +45,7 @@ impl Workspace {
 
     /// A cargo command on this workspace, run where the user is so that relative paths keep their meaning.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo_itself();
         command.arg(subcommand);
         if subcommand == "deny" {
             // An external subcommand knows only its own options; it finds the workspace by where it runs.
@@ -70,6 +70,19 @@ impl Workspace {
         command.arg("--");
         command
     }
+}
+
+/// The cargo that has started this program, without what it has told this program about itself: build scripts that look at such
+/// variables would run again, and everything behind them be built again, each time somebody changes between `cargo` and
+/// `cargo xtask`.
+pub(crate) fn cargo_itself() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|told| name.to_string_lossy().starts_with(told)) {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// How a runner is built.
