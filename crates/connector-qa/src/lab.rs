@@ -17,7 +17,7 @@ use connector_venue::orders::{AccountId, Amount, Execution, Order, Submit};
 use connector_venue::venue::Venue;
 
 use crate::bench::{Failure, Ground, Open, Plan, credentials, ensure, furnish, grounds, main_key, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::recorded::Recorded;
 use crate::report::Detail;
 use crate::story::{Armed, Told, story};

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod dice;
 pub mod gauge;
 pub mod input;
+pub mod kit;
 pub mod lab;
 pub mod recorded;
 pub mod replay;

@@ -21,11 +21,10 @@ use connector_venue::exchange::Exchange;
 use connector_venue::face::{Call, Denied, Face, Outbox, Peer, Session};
 use connector_venue::keys::ApiKey;
 use connector_venue::limits::{OrderCountPolicy, ScopeKey};
-use connector_venue::live_market::Liveliness;
 use connector_venue::news::News;
 use connector_venue::orders::AccountId;
 pub use connector_venue::server::Server;
-use connector_venue::setup::{AccountSetup, MarketSetup, MarketStatus, Rules, Setup};
+use connector_venue::setup::{AccountSetup, Liveliness, MarketSetup, MarketStatus, Rules, Setup};
 use serde_json::Value;
 use smol_str::SmolStr;
 

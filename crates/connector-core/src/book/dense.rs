@@ -7,7 +7,7 @@
 
 use rust_decimal::Decimal;
 
-use super::ladder::MAX_LEVELS;
+use super::wide::MAX_LEVELS;
 use crate::message::Level;
 use crate::number::POWERS_OF_TEN;
 use crate::order::Side;

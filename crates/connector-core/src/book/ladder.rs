@@ -7,9 +7,6 @@ use super::wide::Wide;
 use crate::message::Level;
 use crate::order::Side;
 
-/// Most levels kept per side; beyond, the worst is dropped. Far above what any venue sends, so that memory stays bounded.
-pub(super) const MAX_LEVELS: usize = 50_000;
-
 /// One side of a book, sorted by price. Equal prices of different scales are one level.
 #[derive(Clone, Debug)]
 pub struct Ladder {

@@ -2,9 +2,11 @@
 
 use rust_decimal::Decimal;
 
-use super::ladder::MAX_LEVELS;
 use crate::message::Level;
 use crate::order::Side;
+
+/// Most levels kept per side; beyond, the worst is dropped. Far above what any venue sends, so that memory stays bounded.
+pub(super) const MAX_LEVELS: usize = 50_000;
 
 #[derive(Clone, Copy, Debug)]
 struct Rung {

@@ -6,6 +6,7 @@
 
 mod keys;
 mod rest;
+mod source;
 mod spec;
 mod symbols;
 
@@ -14,9 +15,10 @@ pub use rest::{
     Auth, Body, BookQuery, Cost, Draft, Endpoint, FillsQuery, Method, OpenOrdersQuery, OrderQuery, Params,
     Payload, PlaceQuery, Repeat, Rest, Row, SymbolQuery, Weight, percent_encode,
 };
+pub use source::Source;
 pub use spec::{
     BookRule, Channel, ChannelSpec, ClockRule, Domain, Fault, FeeRule, IdRule, Kind, LinkRole, LinkSpec,
-    Login, NotApplicable, Pool, Scope, Source, Spec, Window,
+    Login, NotApplicable, Pool, Scope, Spec, Window,
 };
 pub use symbols::Symbols;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::dialect::DecodeError;
-use crate::dialect::spec::Source;
+use crate::dialect::source::Source;
 use crate::dialect::symbols::Symbols;
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::message::{Market, Sink};

@@ -6,17 +6,9 @@ use serde::Serialize;
 
 use crate::dialect::keys::KeyKind;
 use crate::dialect::rest::Cost;
+use crate::dialect::source::Source;
 use crate::error::{Cause, Effect};
 use crate::order::{OrderType, TimeInForce};
-
-/// Where a fact comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Source {
-    /// The venue's page.
-    pub url: &'static str,
-    /// The day it was read, `YYYY-MM-DD`.
-    pub read: &'static str,
-}
 
 /// Spot or perpetual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

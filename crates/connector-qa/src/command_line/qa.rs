@@ -10,7 +10,8 @@ use connector_core::dialect::Dialect;
 
 use super::{Ended, MakeFace, block_on};
 use crate::bench::Opener;
-use crate::checklist::{self, Kit};
+use crate::checklist;
+use crate::kit::Kit;
 
 /// Options of `qa`.
 #[derive(Args)]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::escape::escape;
 use super::plot::{chart, samples, timeline};
 use super::{Detail, Outcome, Report, Row, human};
 
@@ -152,22 +153,6 @@ fn table(title: &str, head: &[String], rows: &[Vec<String>], page: &mut String) 
         page.push_str("</tr>");
     }
     page.push_str("</tbody></table></figure>");
-}
-
-/// Text that stays text inside HTML and attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 /// `YYYY-MM-DD hh:mm:ss` of a time since the Unix epoch, by the proleptic Gregorian calendar.

@@ -1,6 +1,7 @@
 //! What a checklist run found: rows as data, and the forms they are shown in.
 
 mod axis;
+mod escape;
 mod evidence;
 mod html;
 mod markdown;

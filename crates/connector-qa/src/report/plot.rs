@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::axis::{place, round, steps, time, times};
+use super::escape::escape;
 use super::evidence::{Chart, Lane, Place, Series, Shape, Timeline, Unit};
-use super::html::escape;
 use super::{human, percentile};
 
 /// Units of the drawing; the page scales it.

@@ -8,7 +8,7 @@ use connector_core::{Cause, Credentials, Event};
 use connector_venue::keys::{ApiKey, KeyState};
 
 use crate::bench::{Bench, Evidence, Failure, Judgement, Plan, ensure};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::{Detail, human};
 
 /// Most requests a refused connector may make: enough for a retry or two of each first request, far from a storm.

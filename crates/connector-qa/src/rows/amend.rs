@@ -7,7 +7,7 @@ use connector_core::{ClientOrderId, Decimal, Event};
 use connector_venue::faults::{Fault, FaultRule, Point};
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, Plan, ensure};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 
 /// Amends an order and waits until the replacement rests; its id.

@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use super::loss;
 use crate::bench::{Evidence, Failure, Ground, Judgement, Plan, credentials, ensure, grounds, main_key, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::{Detail, human};
 use crate::story::{Armed, Told, story};
 

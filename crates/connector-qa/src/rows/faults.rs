@@ -7,7 +7,7 @@ use connector_core::{Decimal, Event};
 use connector_venue::faults::{Fault, FaultRule, Point};
 
 use crate::bench::{Evidence, Failure, Judgement, Plan, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 
 /// How late a private stream tells that is of no help: later than answers and questions take.

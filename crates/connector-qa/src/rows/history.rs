@@ -10,7 +10,7 @@ use connector_venue::ledger::HistoryQuery;
 use connector_venue::orders::{Execution, Order};
 
 use crate::bench::{Bench, Evidence, Failure, Judgement, PATIENCE, Plan, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 use crate::rows::orders::filled_orders;
 use crate::scratch::Scratch;

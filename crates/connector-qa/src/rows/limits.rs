@@ -14,8 +14,8 @@ use connector_venue::orders::Order;
 use connector_venue::server::wall_clock;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, ensure, of};
-use crate::checklist::Kit;
 use crate::gauge;
+use crate::kit::Kit;
 use crate::report::{Detail, human};
 
 /// Longest time without any progress: the venue's window, and what a loaded machine may need besides.

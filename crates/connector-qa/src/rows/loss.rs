@@ -11,7 +11,7 @@ use connector_venue::orders::Which;
 use smol_str::SmolStr;
 
 use crate::bench::{Bench, Desk, Failure, Plan, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 
 /// How long the network is lost.
 pub(super) const OUTAGE: Duration = Duration::from_secs(3);

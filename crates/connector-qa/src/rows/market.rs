@@ -12,7 +12,7 @@ use connector_venue::orders::{AccountId, Submit};
 use connector_venue::setup::MarketStatus;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Judgement, ensure, level};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::{Chart, Detail, Series, Shape, Unit, human, percentile};
 
 /// Levels compared per side; more than any book here has.

@@ -10,7 +10,7 @@ use connector_venue::ledger::HistoryQuery;
 
 use super::orders::filled_orders;
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 
 /// Fills, base and quote amount, by pair and side; fees by asset.

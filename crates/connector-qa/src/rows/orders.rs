@@ -8,7 +8,7 @@ use connector_core::{ClientOrderId, Decimal, Event, Pair};
 use connector_venue::orders::Submit;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 use crate::scratch::Scratch;
 

@@ -12,7 +12,7 @@ use connector_venue::orders::{Execution, Order, Submit, Which};
 use super::restart::{Dice, judge};
 use crate::bench::{Bench, Failure, Ground, PATIENCE, ensure};
 use crate::bot::{self, Job, Process, Said, State, Wish};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::scratch::Scratch;
 
 /// Kills of XQ-08 by the system.

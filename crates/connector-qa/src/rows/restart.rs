@@ -11,7 +11,7 @@ use connector_venue::orders::{Execution, Order};
 
 use super::processes;
 use crate::bench::{Evidence, Failure, Judgement, ensure};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::lab::{LONG, Lab};
 use crate::report::{Detail, human};
 

@@ -12,7 +12,7 @@ use connector_venue::setup::{MarketSetup, MarketStatus};
 use smol_str::SmolStr;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::lab::{LONG, Lab};
 use crate::report::Detail;
 

@@ -12,7 +12,7 @@ use connector_venue::setup::{MarketStatus, Setup};
 
 use super::processes;
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure, main_key, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 use crate::scratch::Scratch;
 

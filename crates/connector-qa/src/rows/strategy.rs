@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, ensure, of};
-use crate::checklist::Kit;
+use crate::kit::Kit;
 use crate::report::Detail;
 use crate::strategies::{Hanging, MarketMaker, MarketMaking, Summary, Taking};
 

@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::limits::OrderCountPolicy;
-use crate::live_market::Liveliness;
 use crate::matching::Resting;
 use crate::news::BookChange;
 use crate::orders::{Amount, Placement, SelfTrade, Submit};
+use crate::setup::Liveliness;
 
 const A: AccountId = AccountId(1);
 const B: AccountId = AccountId(2);

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::super::wide::MAX_LEVELS;
 use super::*;
 
 fn level(price: &str, amount: &str) -> Level {
