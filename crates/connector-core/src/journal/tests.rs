@@ -218,6 +218,7 @@ fn a_writer_goes_on_until_it_is_stored() {
     for sequence in 1..=3 {
         writer.write(intent(sequence, usize::try_from(sequence).unwrap()));
     }
+    writer.wake();
     assert!(matches!(told.recv().unwrap(), Outcome::Failed(error) if error.cause == crate::Cause::Storage));
     drop(writer);
     // The thread stores what is left, then ends and with it the channel.
