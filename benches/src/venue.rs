@@ -63,7 +63,7 @@ impl Venue {
 }
 
 /// A text message that is not masked.
-fn message(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn message(frame: &[u8]) -> Vec<u8> {
     let length = frame.len();
     let mut bytes = vec![0x81];
     match (u8::try_from(length), u16::try_from(length)) {
@@ -117,7 +117,7 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
 }
 
 /// The path, and the key if it asks for a WebSocket. Requests without a body only.
-fn request(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Option<String>)> {
+pub(crate) fn request(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Option<String>)> {
     let (mut path, mut key) = (None, None);
     loop {
         let mut line = String::new();
@@ -138,7 +138,7 @@ fn request(reader: &mut BufReader<TcpStream>) -> io::Result<(String, Option<Stri
     }
 }
 
-fn accept(key: &str) -> String {
+pub(crate) fn accept(key: &str) -> String {
     let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
     let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
     base64::engine::general_purpose::STANDARD.encode(digest)
@@ -173,7 +173,7 @@ fn stream_frames(
 }
 
 /// One message of a client: masked and short.
-fn read_message(reader: &mut impl io::Read) -> io::Result<String> {
+pub(crate) fn read_message(reader: &mut impl io::Read) -> io::Result<String> {
     let mut head = [0; 2];
     reader.read_exact(&mut head)?;
     let length = match head[1] & 0x7F {

@@ -16,6 +16,9 @@ use crate::message::{BookMessage, BookUpdate};
 const MAX_WAITING: usize = 4096;
 /// Most rows in them.
 const MAX_WAITING_ROWS: usize = 200_000;
+/// Most messages kept while the snapshot has not even been asked for: a later one joins later messages. With thousands of books
+/// that wait for the venue's limits, all messages since the start would fill the memory.
+const MAX_UNASKED: usize = 16;
 
 /// Whether a book is proven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -68,6 +71,8 @@ pub struct BookSync {
     joined: bool,
     waiting: VecDeque<BookUpdate>,
     waiting_rows: usize,
+    /// Whether a snapshot may come at any time.
+    expecting: bool,
 }
 
 impl BookSync {
@@ -81,7 +86,13 @@ impl BookSync {
             joined: false,
             waiting: VecDeque::new(),
             waiting_rows: 0,
+            expecting: true,
         }
+    }
+
+    /// Tells whether a snapshot is on its way, as is assumed if nothing is told. While none is, few messages are kept.
+    pub fn expect_snapshot(&mut self, coming: bool) {
+        self.expecting = coming;
     }
 
     /// Takes a message of either kind.
@@ -238,9 +249,8 @@ impl BookSync {
         self.waiting_rows += message.bids.len() + message.asks.len();
         self.waiting.push_back((*message).to_owned());
         // Dropping the oldest only asks for a newer snapshot.
-        while self.waiting.len() > MAX_WAITING
-            || (self.waiting_rows > MAX_WAITING_ROWS && self.waiting.len() > 1)
-        {
+        let most = if self.expecting { MAX_WAITING } else { MAX_UNASKED };
+        while self.waiting.len() > most || (self.waiting_rows > MAX_WAITING_ROWS && self.waiting.len() > 1) {
             self.drop_oldest();
         }
     }
@@ -251,8 +261,9 @@ impl BookSync {
         Some(oldest)
     }
 
+    /// Gives the memory back as well: of many books few wait.
     fn forget_waiting(&mut self) {
-        self.waiting.clear();
+        self.waiting = VecDeque::new();
         self.waiting_rows = 0;
     }
 
@@ -271,6 +282,7 @@ impl BookSync {
                 return self.gap(gap);
             }
         }
+        self.forget_waiting();
         Step::Applied
     }
 }

@@ -8,6 +8,7 @@ use tracing::Span;
 
 use super::market::Decoded;
 use super::market::GRACE;
+use super::pace::{Due, Unsent};
 use super::requests::Job;
 use super::{Engine, Timer};
 use crate::dialect::{Channel, Dialect, LinkRole, LinkSpec, Login};
@@ -40,6 +41,8 @@ pub(super) struct Link {
     spec: &'static LinkSpec,
     url: String,
     pairs: Vec<Pair>,
+    /// Changes of what is subscribed that the venue has not been sent.
+    unsent: Unsent,
     id: Option<LinkId>,
     stage: Stage,
     /// When the stage, or the connection's life, must end.
@@ -95,60 +98,58 @@ impl Link {
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the answer to a login or a subscription.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-/// Subscriptions asked for in one frame.
-const PER_FRAME: usize = 300;
 /// A connection that lived this long has shown that the venue is well: the next attempt starts over.
 const PROVEN: Duration = Duration::from_secs(60);
 /// The channels followed for every pair.
-const CHANNELS: [Channel; 3] = [Channel::Book, Channel::Trades, Channel::BestPrice];
+pub(super) const CHANNELS: [Channel; 3] = [Channel::Book, Channel::Trades, Channel::BestPrice];
 
 impl<D: Dialect> Engine<D> {
     pub(super) fn link_spec(&self, index: usize) -> Option<&'static LinkSpec> {
         self.links.get(index).map(|link| link.spec)
     }
 
-    /// Spreads the pairs over as many links as the venue's bound on subscriptions asks for, keeping those in place.
+    /// Spreads the pairs over as many links as the venue's bound on subscriptions asks for.
     pub(super) fn plan_links(&mut self) {
         for spec in D::SPEC.links {
-            let url = self.config.urls.link(spec.name).unwrap_or_default().to_owned();
-            let new = |pairs| Link {
-                spec,
-                url: url.clone(),
-                pairs,
-                id: None,
-                stage: Stage::Down,
-                deadline: None,
-                heard: Mono(0),
-                opened: Mono(0),
-                attempts: 0,
-                ended: None,
-                generation: 0,
-                span: Span::none(),
-            };
             match spec.role {
-                LinkRole::User => {
-                    if self.trades() && !self.links.iter().any(|link| link.spec.name == spec.name) {
-                        self.links.push(new(Vec::new()));
-                    }
-                }
+                LinkRole::User if self.trades() => drop(self.new_link(spec)),
+                LinkRole::User => {}
                 LinkRole::Public => {
-                    let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
-                    for pair in &self.feeds.pairs(|_| true) {
-                        if self.links.iter().any(|link| link.pairs.contains(pair)) {
-                            continue;
-                        }
-                        let free = self
-                            .links
-                            .iter_mut()
-                            .find(|link| link.spec.name == spec.name && link.pairs.len() < room);
-                        match free {
-                            Some(link) => link.pairs.push(pair.clone()),
-                            None => self.links.push(new(vec![pair.clone()])),
-                        }
+                    for pair in self.feeds.pairs(|_| true) {
+                        self.plan_pair(&pair);
                     }
                 }
             }
         }
+    }
+
+    /// Puts a pair that no link carries onto one with room, a new one if need be. Answers which.
+    pub(super) fn plan_pair(&mut self, pair: &Pair) -> Option<usize> {
+        let spec = D::SPEC.links.iter().find(|spec| spec.role == LinkRole::Public)?;
+        let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
+        let free = self.links.iter().position(|link| link.spec.name == spec.name && link.pairs.len() < room);
+        let index = free.unwrap_or_else(|| self.new_link(spec));
+        self.links.get_mut(index)?.pairs.push(pair.clone());
+        Some(index)
+    }
+
+    fn new_link(&mut self, spec: &'static LinkSpec) -> usize {
+        self.links.push(Link {
+            spec,
+            url: self.config.urls.link(spec.name).unwrap_or_default().to_owned(),
+            pairs: Vec::new(),
+            unsent: Unsent::default(),
+            id: None,
+            stage: Stage::Down,
+            deadline: None,
+            heard: Mono(0),
+            opened: Mono(0),
+            attempts: 0,
+            ended: None,
+            generation: 0,
+            span: Span::none(),
+        });
+        self.links.len() - 1
     }
 
     /// Opens a link as soon as the limits allow.
@@ -256,30 +257,44 @@ impl<D: Dialect> Engine<D> {
     }
 
     fn subscribe(&mut self, now: Now, index: usize, pairs: &[Pair]) {
-        let Some(id) = self.links.get(index).and_then(|link| link.id) else { return };
-        for group in pairs.chunks(PER_FRAME / CHANNELS.len()) {
-            let channels = self.channels(group);
-            let request = self.next_frame_id();
-            let text = D::subscribe(true, &channels, request);
-            self.actions.push_back(Action::Send { link: id, text });
-            if let Some(link) = self.links.get_mut(index) {
-                link.deadline = Some(now.mono.after(ANSWER_TIMEOUT));
-                match &mut link.stage {
-                    Stage::Subscribing(pending) => {
-                        pending.insert(request, group.to_vec());
-                    }
-                    _ => link.stage = Stage::Subscribing(BTreeMap::from([(request, group.to_vec())])),
-                }
-            }
+        if let Some(link) = self.links.get_mut(index) {
+            link.unsent.add(true, pairs);
         }
+        self.send_subscriptions(now, index);
         if pairs.is_empty() {
             self.go_live(now, index);
         }
     }
 
+    /// Sends what is to be subscribed and unsubscribed on a link, many pairs a frame, no faster than the venue hears frames;
+    /// the rest when there is room again.
+    pub(super) fn send_subscriptions(&mut self, now: Now, index: usize) {
+        loop {
+            let Some(link) = self.links.get_mut(index) else { return };
+            let Some(id) = link.id else { return };
+            let (on, pairs) = match link.unsent.next(now.mono, link.spec.frames_per_second) {
+                Due::Nothing => return,
+                Due::At(at) => return self.set_timer(at, Timer::Subscriptions(index)),
+                Due::Frame(on, pairs) => (on, pairs),
+            };
+            let channels = self.channels(&pairs);
+            let request = self.next_frame_id();
+            let text = D::subscribe(on, &channels, request);
+            self.actions.push_back(Action::Send { link: id, text });
+            if let Some(link) = self.links.get_mut(index).filter(|_| on) {
+                link.deadline = Some(now.mono.after(ANSWER_TIMEOUT));
+                match &mut link.stage {
+                    Stage::Subscribing(pending) => {
+                        pending.insert(request, pairs);
+                    }
+                    stage => *stage = Stage::Subscribing(BTreeMap::from([(request, pairs)])),
+                }
+            }
+        }
+    }
+
     /// Subscribes a pair that was planned onto a link, opening the link if it is new.
-    pub(super) fn subscribe_new(&mut self, now: Now, pair: &Pair) {
-        let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) else { return };
+    pub(super) fn subscribe_new(&mut self, now: Now, index: usize, pair: &Pair) {
         match self.links.get(index).map(|link| &link.stage) {
             Some(Stage::Live | Stage::Subscribing(_)) => {
                 self.subscribe(now, index, std::slice::from_ref(pair))
@@ -294,21 +309,19 @@ impl<D: Dialect> Engine<D> {
         let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) else { return };
         let Some(link) = self.links.get_mut(index) else { return };
         link.pairs.retain(|carried| carried != pair);
-        let (idle, open, id) =
-            (link.is_idle(), matches!(link.stage, Stage::Live | Stage::Subscribing(_)), link.id);
+        let (idle, open) = (link.is_idle(), matches!(link.stage, Stage::Live | Stage::Subscribing(_)));
         if idle {
             if let Some(id) = link.id.take() {
                 self.actions.push_back(Action::Close { link: id });
             }
             (link.deadline, link.opened, link.ended) = (None, Mono(0), None);
+            link.unsent.forget();
             self.set_stage(now, index, Stage::Down, Some("nothing is followed on it"));
             return;
         }
-        let channels = self.channels(std::slice::from_ref(pair));
-        if let Some(id) = id.filter(|_| open) {
-            let request = self.next_frame_id();
-            let text = D::subscribe(false, &channels, request);
-            self.actions.push_back(Action::Send { link: id, text });
+        if open {
+            link.unsent.add(false, std::slice::from_ref(pair));
+            self.send_subscriptions(now, index);
         }
     }
 
@@ -397,8 +410,10 @@ impl<D: Dialect> Engine<D> {
                 for pair in confirmed.unwrap_or_default() {
                     self.feed_subscribed(now, &pair);
                 }
-                if self.links.get(index).is_some_and(|link| link.stage == Stage::Subscribing(BTreeMap::new()))
-                {
+                let all = |link: &Link| {
+                    link.stage == Stage::Subscribing(BTreeMap::new()) && !link.unsent.subscribes()
+                };
+                if self.links.get(index).is_some_and(all) {
                     self.go_live(now, index);
                 }
             }
@@ -518,6 +533,7 @@ impl<D: Dialect> Engine<D> {
         link.ended = Some(SmolStr::new(reason));
         link.deadline = None;
         link.opened = Mono(0);
+        link.unsent.forget();
         let attempt = link.attempts.saturating_sub(1);
         let pairs = link.pairs.clone();
         let name = link.spec.name;

@@ -200,6 +200,13 @@ impl Feeds {
         self.by_pair.entry(pair.clone()).or_insert_with(|| Feed::new(pair.clone(), rule));
     }
 
+    /// Whether the snapshot that a feed waits for has been asked for, or still waits for the limits.
+    pub(super) fn expect_snapshot(&mut self, pair: &Pair, coming: bool) {
+        if let Some(feed) = self.by_pair.get_mut(pair) {
+            feed.sync.expect_snapshot(coming);
+        }
+    }
+
     fn remove(&mut self, pair: &Pair) -> Option<Feed> {
         let feed = self.by_pair.remove(pair)?;
         self.live -= usize::from(feed.is_live());

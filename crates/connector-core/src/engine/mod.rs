@@ -9,6 +9,7 @@ mod amending;
 mod links;
 mod market;
 mod meter;
+mod pace;
 mod recorder;
 mod requests;
 mod reservations;
@@ -269,6 +270,8 @@ enum Timer {
     Refresh(Job, Duration),
     /// Open a link again.
     Reconnect(usize),
+    /// Subscribe the next pairs on the link with this index.
+    Subscriptions(usize),
     /// Look at silent feeds.
     WatchFeeds,
     /// Read the rules, as something said that they have changed.
@@ -442,6 +445,7 @@ impl<D: Dialect> Engine<D> {
                 self.request(now, job);
             }
             Timer::Reconnect(index) => self.connect(now, index),
+            Timer::Subscriptions(index) => self.send_subscriptions(now, index),
             Timer::WatchFeeds => self.watch_feeds(now),
             Timer::Missed(pair, id) => self.check_missed(now, &pair, id),
             Timer::MissedTrade(pair) => self.check_missed_trade(now, &pair),
@@ -714,8 +718,9 @@ impl<D: Dialect> Trading for Engine<D> {
                 return Err(unknown_pair(pair).at(D::SPEC.name));
             }
             self.add_feed(pair).map_err(|error| error.at(D::SPEC.name))?;
-            self.plan_links();
-            self.subscribe_new(now, pair);
+            if let Some(index) = self.plan_pair(pair) {
+                self.subscribe_new(now, index, pair);
+            }
             self.settle(now);
         }
         Ok(())

@@ -53,16 +53,16 @@ impl Job {
         match self {
             Self::Cancel(_) => Lane::Cancel,
             Self::Place(_) => Lane::Create,
-            Self::Query(_) | Self::Fills(_) | Self::Connect(_) | Self::Login(_) | Self::Book(_) => {
-                Lane::Recover
-            }
-            Self::ServerTime
-            | Self::Rules
-            | Self::Probe(_)
-            | Self::ProbeTrades(_)
+            Self::Query(_)
+            | Self::Fills(_)
+            | Self::Connect(_)
+            | Self::Login(_)
             | Self::Balances
-            | Self::Fees(_)
-            | Self::OpenOrders(_) => Lane::Poll,
+            | Self::OpenOrders(_)
+            | Self::ServerTime
+            | Self::Rules => Lane::Recover,
+            Self::Book(_) | Self::Fees(_) => Lane::Bulk,
+            Self::Probe(_) | Self::ProbeTrades(_) => Lane::Poll,
         }
     }
 
@@ -163,6 +163,8 @@ const fn patience(lane: Lane) -> Duration {
         // Longer than the ten seconds in which venues count orders: one asked for just after a window was used up has to
         // wait for the next, and that is no reason to drop it.
         Lane::Create => Duration::from_secs(15),
+        // Thousands of pairs have to wait for each other, and asking again would only send them to the end of the queue.
+        Lane::Bulk => Duration::from_secs(3_600),
         _ => Duration::from_secs(120),
     }
 }
@@ -209,6 +211,9 @@ impl<D: Dialect> Engine<D> {
         }
         match self.throttler.enqueue(ticket, lane, charges, now.mono.after(patience(lane)), now) {
             Ok(()) => {
+                if let Job::Book(pair) = &job {
+                    self.feeds.expect_snapshot(pair, false);
+                }
                 self.requests.waiting.insert(ticket, Waiting { job, attempt, draft, charges, span });
             }
             Err(shed) => {
@@ -254,6 +259,9 @@ impl<D: Dialect> Engine<D> {
 
     fn send(&mut self, now: Now, ticket: u64, waiting: Waiting) {
         let Waiting { job, attempt, draft, charges, span } = waiting;
+        if let Job::Book(pair) = &job {
+            self.feeds.expect_snapshot(pair, true);
+        }
         let Some((row, draft)) = draft else {
             self.throttler.release(&charges);
             self.requests.pending.remove(&job);

@@ -1,7 +1,7 @@
 //! The throttler: decides when a request may leave, so that the venue's own counters never exceed its limits.
 //!
 //! Pure: time is passed in, and nothing waits here. A request names its charges on all pools; they are taken together or not
-//! at all. Cancels go before creates, creates before recovery, recovery before polls; within a lane, first come, first served.
+//! at all. Cancels go before creates, creates before recovery, recovery before what is needed for each pair, that before polls; within a lane, first come, first served.
 //! A blocked request keeps what it needs from those behind it, so a heavy one cannot be starved by light ones.
 //!
 //! **Invariant**: as long as the venue's clock is within [`Guard::early`] of what [`Throttler::set_clock`] said and requests
@@ -32,14 +32,20 @@ pub enum Lane {
     Cancel,
     /// New orders.
     Create,
-    /// What is needed to know again where we stand: order queries, book snapshots, fills after a gap.
+    /// What is needed to know again where we stand: connections, order queries, fills, balances, the venue's clock and rules.
     Recover,
+    /// What there may be thousands of at once, one for each pair: book snapshots, fees. Leaves a part of each pool to the others, so
+    /// that orders go out while it lasts.
+    Bulk,
     /// Everything that can wait.
     Poll,
 }
 
+/// How many lanes there are.
+const LANES: usize = 5;
+
 impl Lane {
-    const ALL: [Self; 4] = [Self::Cancel, Self::Create, Self::Recover, Self::Poll];
+    const ALL: [Self; LANES] = [Self::Cancel, Self::Create, Self::Recover, Self::Bulk, Self::Poll];
 }
 
 /// How far reality may be from what we know when a request counts.
@@ -73,6 +79,8 @@ pub struct Settings {
     pub warn_percent: u8,
     /// Percentage of each pool's capacity that only cancels may use. Rounded down, so small pools reserve nothing.
     pub cancel_reserve_percent: u8,
+    /// Percentage of each pool's capacity, beside what is kept for cancels, that [`Lane::Bulk`] leaves to other lanes.
+    pub bulk_reserve_percent: u8,
 }
 
 impl Default for Settings {
@@ -84,6 +92,18 @@ impl Default for Settings {
             starve_after: Duration::from_secs(2),
             warn_percent: 80,
             cancel_reserve_percent: 1,
+            bulk_reserve_percent: 9,
+        }
+    }
+}
+
+impl Settings {
+    /// Percentage of each pool's capacity that a lane leaves to others.
+    const fn reserve(&self, lane: Lane) -> u8 {
+        match lane {
+            Lane::Cancel => 0,
+            Lane::Bulk => self.cancel_reserve_percent.saturating_add(self.bulk_reserve_percent),
+            Lane::Create | Lane::Recover | Lane::Poll => self.cancel_reserve_percent,
         }
     }
 }
@@ -281,7 +301,7 @@ impl Throttler {
             return false;
         }
         let at = Moment::new(now, self.offset(now));
-        let reserve = if lane == Lane::Cancel { 0 } else { self.settings.cancel_reserve_percent };
+        let reserve = self.settings.reserve(lane);
         let concerned = || charges.0.iter().copied();
         for (counter, units) in self.pools.iter_mut().zip(concerned()).filter(|(_, units)| *units > 0) {
             counter.roll(at);
@@ -467,10 +487,10 @@ impl Throttler {
     }
 
     /// Cancels first, then lanes that starve, the longest first, then the rest in their order.
-    fn order(&mut self, now: Mono) -> [Lane; 4] {
+    fn order(&mut self, now: Mono) -> [Lane; LANES] {
         let mut order = Lane::ALL;
         let bound = self.settings.starve_after;
-        let mut keys = [(true, Mono(u64::MAX)); 4];
+        let mut keys = [(true, Mono(u64::MAX)); LANES];
         // A lane that waits alone cannot be passed over.
         let rivals = Lane::ALL.into_iter().skip(1).filter(|lane| self.queue.len(*lane) > 0).count();
         for (lane, key) in Lane::ALL.into_iter().zip(&mut keys).skip(1).filter(|_| rivals > 1) {
@@ -495,7 +515,7 @@ impl Throttler {
             if units == 0 {
                 continue;
             }
-            let reserve = if lane == Lane::Cancel { 0 } else { self.settings.cancel_reserve_percent };
+            let reserve = self.settings.reserve(lane);
             let allowed = allowed(counter, units, reserve);
             let together = units.saturating_add(kept);
             if together > allowed {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::throttle::{Charges, Lane};
+use crate::throttle::{Charges, LANES, Lane};
 use crate::time::Mono;
 
 /// A waiting request.
@@ -22,7 +22,7 @@ struct OneLane {
 
 #[derive(Default)]
 pub(super) struct Queue {
-    lanes: [OneLane; 4],
+    lanes: [OneLane; LANES],
     places: BTreeMap<u64, (Lane, u64)>,
     deadlines: BTreeSet<(Mono, u64)>,
     arrivals: u64,

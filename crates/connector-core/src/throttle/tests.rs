@@ -191,6 +191,20 @@ fn cancels_have_room_when_reads_have_used_theirs() {
 }
 
 #[test]
+fn orders_have_room_while_hundreds_of_snapshots_wait() {
+    let mut throttler = throttler(&POOLS);
+    for ticket in 0..400 {
+        push(&mut throttler, ticket, Lane::Bulk, &[("weight", 5)], 0);
+    }
+    assert_eq!(admitted(&mut throttler, SECOND).len(), 540 / 5);
+    push(&mut throttler, 1_000, Lane::Create, &[("weight", 1), ("orders", 1)], 30 * SECOND);
+    push(&mut throttler, 1_001, Lane::Recover, &[("weight", 4)], 30 * SECOND);
+    push(&mut throttler, 1_002, Lane::Poll, &[("weight", 2)], 30 * SECOND);
+    assert_eq!(admitted(&mut throttler, 30 * SECOND), [1_000, 1_001, 1_002]);
+    assert_eq!(admitted(&mut throttler, 60_050 * MS).len(), 540 / 5, "and they go on where they were");
+}
+
+#[test]
 fn a_ban_lets_nothing_out_and_ends_alone() {
     let mut throttler = throttler(&POOLS);
     let weight = throttler.pool("weight").unwrap();
@@ -452,7 +466,13 @@ struct Arrival {
 }
 
 fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
-    let lane = prop_oneof![Just(Lane::Cancel), Just(Lane::Create), Just(Lane::Recover), Just(Lane::Poll)];
+    let lane = prop_oneof![
+        Just(Lane::Cancel),
+        Just(Lane::Create),
+        Just(Lane::Recover),
+        Just(Lane::Bulk),
+        Just(Lane::Poll)
+    ];
     let pause = prop_oneof![5 => Just(0), 3 => 0..500 * MS, 1 => 0..15 * SECOND];
     let units = [0_u32..120, 0..3, 0..12].prop_map(|[weight, orders, rolling]| [weight, orders, rolling]);
     let one = (pause, lane, units, -1000_i64..=1000, 0_u64..=1000)

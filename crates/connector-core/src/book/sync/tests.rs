@@ -51,6 +51,23 @@ fn joins_as_documented() {
 }
 
 #[test]
+fn few_messages_are_kept_until_a_snapshot_is_asked_for() {
+    let mut sync = BookSync::new(BookRule::Sequenced);
+    sync.expect_snapshot(false);
+    for id in 1..=1_000 {
+        assert_eq!(diff(&mut sync, id, id), Step::Buffered);
+    }
+    assert_eq!((sync.waiting.len(), sync.floor()), (MAX_UNASKED, Some(984)));
+    sync.expect_snapshot(true);
+    for id in 1_001..=1_100 {
+        assert_eq!(diff(&mut sync, id, id), Step::Buffered);
+    }
+    assert_eq!((sync.waiting.len(), snapshot(&mut sync, 983)), (MAX_UNASKED + 100, Step::TooOld));
+    assert_eq!((snapshot(&mut sync, 1_050), sync.last_id()), (Step::Applied, Some(1_100)));
+    assert_eq!(sync.waiting.capacity(), 0, "a live book keeps no room for messages");
+}
+
+#[test]
 fn a_gap_ends_the_proof_at_once_and_keeps_what_follows() {
     let mut sync = BookSync::new(BookRule::Sequenced);
     assert_eq!(snapshot(&mut sync, 5), Step::Applied);
