@@ -64,7 +64,8 @@ fn refuse(what: &str) -> ExitCode {
 
 /// A venue in a process of its own: says where it listens, and ends with the process that started it.
 fn venue(markets: usize) -> ExitCode {
-    writeln!(std::io::stdout(), "{}", benches::markets::start(markets).unwrap()).unwrap();
+    let address = benches::markets::start(markets).unwrap();
+    std::io::stdout().write_all(format!("{address}\n").as_bytes()).unwrap();
     // Nothing is written to the standard input: its end is the other's.
     let _ = std::io::stdin().read_line(&mut String::new());
     ExitCode::SUCCESS
