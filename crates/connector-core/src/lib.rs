@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod fee;
+pub mod funding;
 mod id;
 pub mod journal;
 pub mod json;

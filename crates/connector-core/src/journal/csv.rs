@@ -176,7 +176,7 @@ pub fn write_statuses<W: Write>(out: &mut W, rows: &[StatusRow]) -> io::Result<(
 /// # Errors
 /// The writer's.
 pub fn write_funding<W: Write>(out: &mut W, rows: &[FundingRow]) -> io::Result<()> {
-    let names = ["time_ns", "pair", "asset", "amount", "rate"];
+    let names = ["time_ns", "pair", "asset", "amount", "rate", "payment_id"];
     table(out, names, rows, |FundingRow { scope, row }| {
         (
             scope,
@@ -186,6 +186,7 @@ pub fn write_funding<W: Write>(out: &mut W, rows: &[FundingRow]) -> io::Result<(
                 row.asset.to_string(),
                 number(row.amount),
                 number_if(row.rate),
+                row.payment_id.as_ref().map(ToString::to_string).unwrap_or_default(),
             ],
         )
     })

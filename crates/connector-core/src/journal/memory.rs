@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use smol_str::SmolStr;
+
 use super::history::{Filter, FundingRow, History, OrderRow, Scoped, StatusRow, TradeRow};
 use super::record::{Entry, FundingPayment, Intent, OwnFill, Record, Status, StatusChange};
 use super::{Journal, RestoredOrder, Run, Scope, later_start};
@@ -29,7 +31,7 @@ struct Tables {
     orders: BTreeMap<OrderKey, OrderEntry>,
     statuses: BTreeMap<(Scope, Place), StatusChange>,
     fills: BTreeMap<(OrderKey, TradeId), OwnFill>,
-    funding: BTreeMap<(Scope, Pair, UnixNanos), FundingPayment>,
+    funding: BTreeMap<(Scope, Pair, UnixNanos, Option<SmolStr>), FundingPayment>,
 }
 
 /// A journal in memory. Clones are the same journal with the same run; two are equal if they hold the same.
@@ -96,7 +98,8 @@ impl Tables {
                 }
             }
             Record::Funding(payment) => {
-                let key = (scope.clone(), payment.pair.clone(), payment.time);
+                let id = payment.payment_id.clone();
+                let key = (scope.clone(), payment.pair.clone(), payment.time, id);
                 self.funding.entry(key).or_insert_with(|| payment.clone());
             }
         }

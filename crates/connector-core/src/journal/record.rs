@@ -1,10 +1,11 @@
 //! What is written down: intents, status changes, fills and funding payments, in the words of the events.
 
 use rust_decimal::Decimal;
+use smol_str::SmolStr;
 
 use crate::event::{Event, Executed, OrderFilled, OrderInfo};
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
-use crate::message::{Fee, Fill, Market};
+use crate::message::{Fee, Fill, FundingPaid, Market};
 use crate::order::{NewOrder, Side};
 use crate::pair::{Asset, Pair};
 use crate::time::UnixNanos;
@@ -211,7 +212,7 @@ impl From<&OrderFilled> for OwnFill {
 /// A payment between long and short positions of a perpetual.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FundingPayment {
-    /// The venue's time of the payment; with the pair it names the payment.
+    /// The venue's time of the payment; with the pair and the id it names the payment.
     pub time: UnixNanos,
     /// The pair.
     pub pair: Pair,
@@ -221,6 +222,23 @@ pub struct FundingPayment {
     pub amount: Decimal,
     /// The rate, as a fraction of the position's value, where the venue tells it.
     pub rate: Option<Decimal>,
+    /// The venue's id, where it has one: both legs of a hedged position are paid for at one time.
+    pub payment_id: Option<SmolStr>,
+}
+
+impl FundingPayment {
+    /// What the venue told. `None` if its market is not mapped.
+    #[must_use]
+    pub fn of(paid: &FundingPaid) -> Option<Self> {
+        Some(Self {
+            time: paid.time,
+            pair: paid.market.pair()?.clone(),
+            asset: paid.asset.clone(),
+            amount: paid.amount,
+            rate: paid.rate,
+            payment_id: paid.payment_id.clone(),
+        })
+    }
 }
 
 /// What an event adds to the journal; nothing for events that are not about orders.

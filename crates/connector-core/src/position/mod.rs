@@ -5,7 +5,7 @@
 //! from it:
 //!
 //! - A report of the time T has every fill before T in it; fills after T come on top.
-//! - Fills of the very time T can be either. As many of them, in the order of their ids, are in the report as lead to the
+//! - Fills of the very time T can be either. As few of them, in the order of their ids, are in the report as lead to the
 //!   amount and the entry price it says, or at least to the amount; if no number of them does, all are.
 //! - A report older than the newest one changes nothing. Of two of the same time the one that arrived later counts.
 //! - A fill counts once, by its trade id (and its side: a trade with oneself is two fills).

@@ -254,9 +254,9 @@ impl Sum {
         parts
     }
 
-    /// How many of the next fills a report has in it. Of those that could be on either side of it, as many as lead to what
-    /// it says (to its amount and its entry price, or else to its amount); if none do, a fill or a cause is missing, and its
-    /// word stands for all of them.
+    /// How many of the next fills a report has in it. Of those that could be on either side of it, as few as lead to what it
+    /// says (to its amount and its entry price, or else to its amount), so that the next report of that time has its own; if
+    /// none do, a fill or a cause is missing, and its word stands for all of them.
     fn contained<'a>(
         &self,
         side: PositionSide,
@@ -267,9 +267,9 @@ impl Sum {
         let (mut equal, mut same_amount, mut count) = (None, None, 0);
         let mut judge = |trial: &Self, count: usize| {
             if trial.state.amount == told.amount {
-                same_amount = Some(count);
+                same_amount = same_amount.or(Some(count));
                 if told.entry_price.is_some_and(|price| trial.state.rounds_to(price)) {
-                    equal = Some(count);
+                    equal = equal.or(Some(count));
                 }
             }
         };

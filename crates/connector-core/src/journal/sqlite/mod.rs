@@ -96,7 +96,7 @@ impl Pen<'_> {
                 let Scope { connector, account } = self.scope;
                 self.transaction
                     .execute(
-                        "INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                        "INSERT INTO funding VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                         params![
                             connector.as_str(),
                             account.as_str(),
@@ -105,6 +105,7 @@ impl Pen<'_> {
                             payment.asset.as_str(),
                             rows::text(payment.amount),
                             payment.rate.map(rows::text),
+                            payment.payment_id.as_deref().unwrap_or_default(),
                         ],
                     )
                     .map(drop)

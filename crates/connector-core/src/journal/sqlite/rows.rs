@@ -140,6 +140,7 @@ fn payment(row: &Row<'_>) -> rusqlite::Result<FundingRow> {
         asset: row.get::<_, String>("asset").map(Asset::new)?,
         amount: word(row, "amount", decimal)?,
         rate: option(row, "rate", decimal)?,
+        payment_id: Some(row.get::<_, String>("payment_id")?).filter(|id| !id.is_empty()).map(Into::into),
     };
     Ok(Scoped { scope: scope(row)?, row: payment })
 }
@@ -172,8 +173,12 @@ const FILLS: Table = Table {
     key: &["connector", "account", "pair", "client_order_id", "trade_id"],
     has_orders: true,
 };
-const FUNDING: Table =
-    Table { name: "funding", time: "time_ns", key: &["connector", "account", "pair"], has_orders: false };
+const FUNDING: Table = Table {
+    name: "funding",
+    time: "time_ns",
+    key: &["connector", "account", "pair", "payment_id"],
+    has_orders: false,
+};
 
 /// Rows of a table in the order of their times; only conditions that are asked for reach SQLite, so that its indices serve.
 fn select<T>(

@@ -13,7 +13,7 @@ const APPLICATION: i32 = 0x4a4f_5552;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What leads from each version to the next; the version of a file is how many were applied. Never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 2] = [SPOT, FUNDING];
+pub(super) const MIGRATIONS: [&str; 3] = [SPOT, FUNDING, FUNDING_IDS];
 
 /// Orders, their lives and their fills.
 const SPOT: &str = "
@@ -57,6 +57,18 @@ CREATE TABLE funding (
     asset TEXT NOT NULL, amount TEXT NOT NULL, rate TEXT,
     PRIMARY KEY (connector, account, pair, time_ns)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// The venue's ids of payments, empty where it has none: a pair can have several at one time.
+const FUNDING_IDS: &str = "
+ALTER TABLE funding RENAME TO funding_by_time;
+CREATE TABLE funding (
+    connector TEXT NOT NULL, account TEXT NOT NULL, pair TEXT NOT NULL, time_ns INTEGER NOT NULL,
+    asset TEXT NOT NULL, amount TEXT NOT NULL, rate TEXT, payment_id TEXT NOT NULL,
+    PRIMARY KEY (connector, account, pair, time_ns, payment_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO funding SELECT *, '' FROM funding_by_time;
+DROP TABLE funding_by_time;
 ";
 
 fn refuse(text: String) -> Error {
