@@ -176,7 +176,7 @@ mod tests {
         let mut ledger = FundingLedger::new(UnixNanos(0), LATE);
         let (early, late) = (payment(95, "BTC-USDT", None), payment(92, "ETH-USDT", None));
         ledger.read([early.clone()]);
-        assert_eq!(ledger.finish(fetch(0, 100)), [early.clone()]);
+        assert_eq!(ledger.finish(fetch(0, 100)), std::slice::from_ref(&early));
         let mut resumed = FundingLedger::resume(UnixNanos(0), LATE, [&early]);
         assert_eq!(resumed.watermark(), UnixNanos(85));
         for ledger in [&mut ledger, &mut resumed] {

@@ -58,7 +58,7 @@ fn made(sequence: u64, kind: usize, order: usize, trade: usize, fee: bool) -> En
             asset: "USDT".into(),
             amount: Decimal::NEGATIVE_ONE,
             rate: fee.then_some(Decimal::new(1, 4)),
-            payment_id: (trade % 2 == 0).then(|| trade.to_string().into()),
+            payment_id: trade.is_multiple_of(2).then(|| trade.to_string().into()),
         }),
         _ => Record::Status(StatusChange {
             time,

@@ -136,9 +136,9 @@ pub enum Change {
     /// The position changed.
     Changed {
         /// Before.
-        before: Position,
+        before: Box<Position>,
         /// After.
-        after: Position,
+        after: Box<Position>,
         /// What the fill did in its place of the timeline: close, open, or, where it turned the position round, first one and
         /// then the other. Empty for reports, and for legs closed beyond what is known.
         parts: Vec<PositionPart>,
@@ -392,7 +392,11 @@ fn shown(pair: &Pair, timeline: &Timeline) -> Position {
 fn compare(before: Position, after: Position, parts: Vec<PositionPart>) -> Change {
     let same =
         (before.side, before.amount, before.entry_price) == (after.side, after.amount, after.entry_price);
-    if same { Change::Contained { parts } } else { Change::Changed { before, after, parts } }
+    if same {
+        Change::Contained { parts }
+    } else {
+        Change::Changed { before: Box::new(before), after: Box::new(after), parts }
+    }
 }
 
 fn refuse(pair: &Pair, why: &str) -> Error {
