@@ -3,9 +3,11 @@
 
 use connector_core::TradeId;
 use connector_core::dialect::Symbols;
-use connector_core::message::{BestPrice, BookMessage, Level, Sink, Trade};
+use connector_core::message::{BookMessage, Level, Sink, Trade};
 use connector_core::order::Side;
 use connector_core::scan::Scan;
+
+use crate::stream::told_best;
 
 /// Reads a frame of depth changes, a trade or a best price, raw or from a combined stream.
 pub(crate) fn frame(
@@ -69,17 +71,8 @@ fn best_price(
     scan.skip(br#","A":""#)?;
     let ask_amount = scan.decimal()?;
     end(&mut scan)?;
-    // An empty side is announced with price and amount zero.
-    let (has_bid, has_ask) = (!bid.is_zero(), !ask.is_zero());
-    out.best_price(BestPrice {
-        market: symbols.market(symbol),
-        bid: has_bid.then_some(bid),
-        bid_amount: has_bid.then_some(bid_amount),
-        ask: has_ask.then_some(ask),
-        ask_amount: has_ask.then_some(ask_amount),
-        id,
-        time: None,
-    });
+    let market = symbols.market(symbol);
+    out.best_price(told_best(market, id, (bid, bid_amount), (ask, ask_amount)));
     Some(())
 }
 

@@ -66,6 +66,16 @@ pub(crate) fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeE
     })
 }
 
+/// A member that must be there.
+fn need<'t, 'i, T>(
+    json: Json<'t, 'i>,
+    what: &'static str,
+    name: &str,
+    read: impl FnOnce(Json<'t, 'i>) -> Option<T>,
+) -> Result<T, DecodeError> {
+    json.get(name).and_then(read).ok_or_else(|| DecodeError::missing(what, name))
+}
+
 fn depth_update(
     event: Json<'_, '_>,
     symbols: &Symbols,
@@ -74,93 +84,58 @@ fn depth_update(
     out: &mut impl Sink,
 ) -> Result<(), DecodeError> {
     const WHAT: &str = "depthUpdate";
-    let (mut symbol, mut time, mut first_id, mut last_id) = (None, None, None, None);
-    let (mut has_bids, mut has_asks) = (false, false);
-    for (name, value) in event.members() {
-        match name {
-            "s" => symbol = value.text(),
-            "E" => time = value.millis(),
-            "U" => first_id = value.uint(),
-            "u" => last_id = value.uint(),
-            "b" => has_bids = value.levels(bids).is_some(),
-            "a" => has_asks = value.levels(asks).is_some(),
-            _ => {}
-        }
-    }
-    if !has_bids || !has_asks {
-        return Err(DecodeError::missing(WHAT, "b` or `a"));
-    }
-    let market = symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?);
-    let (first_id, last_id) = first_id.zip(last_id).ok_or_else(|| DecodeError::missing(WHAT, "U` or `u"))?;
-    let diff = BookMessage::diff(&market, bids, asks);
-    out.book(BookMessage { first_id: Some(first_id), last_id: Some(last_id), time, ..diff });
+    need(event, WHAT, "b", |list| list.levels(bids))?;
+    need(event, WHAT, "a", |list| list.levels(asks))?;
+    let market = symbols.market(need(event, WHAT, "s", Json::text)?);
+    let first_id = Some(need(event, WHAT, "U", Json::uint)?);
+    let last_id = Some(need(event, WHAT, "u", Json::uint)?);
+    let time = event.get("E").and_then(Json::millis);
+    out.book(BookMessage { first_id, last_id, time, ..BookMessage::diff(&market, bids, asks) });
     Ok(())
 }
 
 fn trade(event: Json<'_, '_>, symbols: &Symbols, out: &mut impl Sink) -> Result<(), DecodeError> {
     const WHAT: &str = "trade";
-    let (mut symbol, mut id, mut price, mut amount) = (None, None, None, None);
-    let (mut buyer_is_maker, mut time) = (None, None);
-    for (name, value) in event.members() {
-        match name {
-            "s" => symbol = value.text(),
-            "t" => id = value.int(),
-            "p" => price = value.decimal(),
-            "q" => amount = value.decimal(),
-            "m" => buyer_is_maker = value.bool(),
-            "T" => time = value.millis(),
-            _ => {}
-        }
-    }
+    let buyer_is_maker = need(event, WHAT, "m", Json::bool)?;
     out.trade(Trade {
-        market: symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?),
-        trade_id: TradeId::from(id.ok_or_else(|| DecodeError::missing(WHAT, "t"))?),
-        price: price.ok_or_else(|| DecodeError::missing(WHAT, "p"))?,
-        amount: amount.ok_or_else(|| DecodeError::missing(WHAT, "q"))?,
-        taker_side: match buyer_is_maker.ok_or_else(|| DecodeError::missing(WHAT, "m"))? {
-            true => Side::Sell,
-            false => Side::Buy,
-        },
-        time,
+        market: symbols.market(need(event, WHAT, "s", Json::text)?),
+        trade_id: TradeId::from(need(event, WHAT, "t", Json::int)?),
+        price: need(event, WHAT, "p", Json::decimal)?,
+        amount: need(event, WHAT, "q", Json::decimal)?,
+        taker_side: if buyer_is_maker { Side::Sell } else { Side::Buy },
+        time: event.get("T").and_then(Json::millis),
     });
     Ok(())
 }
 
 fn best_price(event: Json<'_, '_>, symbols: &Symbols, out: &mut impl Sink) -> Result<(), DecodeError> {
     const WHAT: &str = "bookTicker";
-    let (mut symbol, mut id) = (None, None);
-    let [mut bid, mut bid_amount, mut ask, mut ask_amount] = [const { None::<Decimal> }; 4];
-    for (name, value) in event.members() {
-        let slot = match name {
-            "s" => {
-                symbol = value.text();
-                continue;
-            }
-            "u" => {
-                id = value.uint();
-                continue;
-            }
-            "b" => &mut bid,
-            "B" => &mut bid_amount,
-            "a" => &mut ask,
-            "A" => &mut ask_amount,
-            _ => continue,
-        };
-        *slot = Some(value.decimal().ok_or_else(|| DecodeError::missing(WHAT, name))?);
-    }
-    // An empty side is announced with price and amount zero.
-    let present = |price: Option<Decimal>| price.is_some_and(|price| !price.is_zero());
-    let (has_bid, has_ask) = (present(bid), present(ask));
-    out.best_price(BestPrice {
-        market: symbols.market(symbol.ok_or_else(|| DecodeError::missing(WHAT, "s"))?),
-        bid: bid.filter(|_| has_bid),
-        bid_amount: bid_amount.filter(|_| has_bid),
-        ask: ask.filter(|_| has_ask),
-        ask_amount: ask_amount.filter(|_| has_ask),
+    let number = |name| need(event, WHAT, name, Json::decimal);
+    let (bid, bid_amount) = (number("b")?, number("B")?);
+    let (ask, ask_amount) = (number("a")?, number("A")?);
+    let market = symbols.market(need(event, WHAT, "s", Json::text)?);
+    let id = event.get("u").and_then(Json::uint);
+    out.best_price(told_best(market, id, (bid, bid_amount), (ask, ask_amount)));
+    Ok(())
+}
+
+/// Best prices as this venue tells them: an empty side has price and amount zero.
+pub(crate) fn told_best(
+    market: Market,
+    id: Option<u64>,
+    (bid, bid_amount): (Decimal, Decimal),
+    (ask, ask_amount): (Decimal, Decimal),
+) -> BestPrice {
+    let (has_bid, has_ask) = (!bid.is_zero(), !ask.is_zero());
+    BestPrice {
+        market,
+        bid: has_bid.then_some(bid),
+        bid_amount: has_bid.then_some(bid_amount),
+        ask: has_ask.then_some(ask),
+        ask_amount: has_ask.then_some(ask_amount),
         id,
         time: None,
-    });
-    Ok(())
+    }
 }
 
 /// Reads the levels of a depth answer or a partial depth event; returns the last update id.

@@ -6,6 +6,7 @@
 
 mod account;
 mod amending;
+mod classify;
 mod links;
 mod market;
 mod meter;
@@ -40,10 +41,10 @@ use crate::time_sync::TimeSync;
 use crate::wire::{Action, Input, Machine};
 
 pub use account::Balance;
+pub use classify::classify;
 pub use market::{BookView, FeedState};
 pub use meter::Meter;
 pub use recorder::JournalConfig;
-pub use requests::classify;
 
 use account::{AUDIT_BUSY, Holdings};
 use amending::Amends;
