@@ -113,6 +113,8 @@ fn tracker(criterion: &mut Criterion) {
         amount,
         fee: None,
         maker: Some(true),
+        position_side: None,
+        cause: None,
         time: None,
     };
     let (accepted, filled) = (report(&id, OrderState::Open), Message::Fill(fill));

@@ -13,9 +13,13 @@ use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::number::{serialize_plain as plain, serialize_plain_option as plain_option};
 use crate::order::{OrderState, OrderType, Side};
 use crate::pair::{Asset, Pair};
+use crate::position::{PositionCause, PositionSide};
 use crate::time::UnixNanos;
 
-pub use perpetual::{FundingInfo, FundingPaid, LeverageReport, PositionModeReport, PositionReport};
+pub use perpetual::{
+    FundingInfo, FundingPaid, LeverageBracket, LeverageBrackets, LeverageReport, MarginCall,
+    PositionModeReport, PositionReport, StreamKey,
+};
 
 /// The market a message is about: our pair, or the venue's symbol while the symbol map does not know it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -264,6 +268,12 @@ pub struct Fill {
     /// Whether our order was the resting one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub maker: Option<bool>,
+    /// The leg of a hedged position it changed; [`PositionSide::Both`] for a net position; absent for spot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position_side: Option<PositionSide>,
+    /// Why it was traded, if not for an order of the account: liquidation, for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<PositionCause>,
     /// The venue's time of the trade.
     #[serde(rename = "time_ns", skip_serializing_if = "Option::is_none")]
     pub time: Option<UnixNanos>,
@@ -313,6 +323,12 @@ pub struct TradingRule {
     /// Least price × amount, in the quote asset.
     #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
     pub min_notional: Option<Decimal>,
+    /// Base amount of one contract, where the venue counts in contracts. The amounts here are in the base asset all the same.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub contract_size: Option<Decimal>,
+    /// The asset that margin, profit and fees of a perpetual contract are in; absent for spot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collateral: Option<Asset>,
     /// Whether the pair can be traded now.
     pub tradable: bool,
 }
@@ -428,8 +444,14 @@ pub enum Message {
     FundingPayment(FundingPaid),
     /// The leverage of a market.
     Leverage(LeverageReport),
+    /// What positions of a market must be backed by.
+    LeverageBrackets(LeverageBrackets),
     /// The mode positions are held in.
     PositionMode(PositionModeReport),
+    /// A position is close to its liquidation.
+    MarginCall(MarginCall),
+    /// The key of a private stream.
+    StreamKey(StreamKey),
     /// About the connection.
     Session(Session),
     /// A refusal.

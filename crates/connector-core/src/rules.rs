@@ -216,6 +216,8 @@ mod tests {
             min_price: Some(number("0.01")),
             max_price: Some(number("1000000")),
             min_notional: Some(number("5")),
+            contract_size: None,
+            collateral: None,
             tradable: true,
         }
     }

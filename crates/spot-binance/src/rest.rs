@@ -148,6 +148,8 @@ pub(crate) const REST: Rest = Rest {
             })
         },
     )),
+    stream_key: None,
+    perpetual: None,
 };
 
 const FILLS_PAGE: u32 = 1000;
@@ -221,6 +223,8 @@ fn decode_placed(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeE
                 fee: Some(Fee { asset: Asset::new(fill.commission_asset), amount: fill.commission.0 }),
                 // What a placement's own answer lists, it took.
                 maker: Some(false),
+                position_side: None,
+                cause: None,
                 time: report.time,
             }));
         }
@@ -274,6 +278,8 @@ fn trading_rule(entry: &wire::SymbolInfo<'_>) -> Result<Option<TradingRule>, Dec
         min_price: bound(price.min_price),
         max_price: bound(price.max_price),
         min_notional: notional("NOTIONAL").max(notional("MIN_NOTIONAL")),
+        contract_size: None,
+        collateral: None,
         tradable: entry.status == "TRADING" && entry.is_spot_trading_allowed,
     }))
 }
@@ -360,6 +366,8 @@ fn my_trade(trade: &wire::MyTrade<'_>, symbols: &Symbols) -> Fill {
         amount: trade.qty.0,
         fee: Some(Fee { asset: Asset::new(trade.commission_asset), amount: trade.commission.0 }),
         maker: Some(trade.is_maker),
+        position_side: None,
+        cause: None,
         time: Some(UnixNanos::from_millis(trade.time)),
     }
 }

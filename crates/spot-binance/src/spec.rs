@@ -55,6 +55,7 @@ pub(crate) const SPEC: Spec = Spec {
     name: "spot-binance",
     exchange: "Binance",
     kind: Kind::Spot,
+    perpetual: None,
     domains: DOMAINS,
     keys: &[KeyKind::HmacSha256, KeyKind::Ed25519, KeyKind::Rsa],
     pools: POOLS,

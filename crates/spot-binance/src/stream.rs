@@ -224,6 +224,8 @@ fn execution_report(
             amount: report.last_quantity.0,
             fee: fee.map(|(asset, Num(amount))| Fee { asset: Asset::new(asset), amount }),
             maker: Some(report.maker),
+            position_side: None,
+            cause: None,
             time,
         }));
     }

@@ -158,7 +158,7 @@ fn serve(call: &Call<'_>, exchange: &mut Exchange) -> Result<Value, Refused> {
     let address = ScopeKey::Address(call.peer.address);
     let account = match call.row.auth {
         Auth::Public => None,
-        Auth::Signed => {
+        Auth::Keyed | Auth::Signed => {
             let account = auth::request(call, exchange)?;
             call.charge_account(exchange, account).map_err(|denied| Refused::denied(&denied, exchange))?;
             Some(account)

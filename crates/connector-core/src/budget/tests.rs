@@ -21,6 +21,8 @@ fn rule(step: &str) -> TradingRule {
         min_price: None,
         max_price: None,
         min_notional: None,
+        contract_size: None,
+        collateral: None,
         tradable: true,
     }
 }

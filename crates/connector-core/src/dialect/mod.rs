@@ -5,20 +5,25 @@
 //! and back. Throttler, engine, embedded venue, checklists and documentation all read these same declarations.
 
 mod keys;
+mod perpetual;
 mod rest;
 mod source;
 mod spec;
 mod symbols;
 
 pub use keys::{KeyKind, Keyring, Signature};
+pub use perpetual::{
+    FundingInfoRest, FundingPaymentsQuery, LeverageQuery, MarginModeQuery, PerpetualRest, PositionModeQuery,
+    StreamKeyQuery, StreamKeyRest,
+};
 pub use rest::{
-    Auth, Body, BookQuery, Cost, Draft, Endpoint, FillsQuery, Method, OpenOrdersQuery, OrderQuery, Params,
-    Payload, PlaceQuery, Repeat, Rest, Row, SymbolQuery, Weight, percent_encode,
+    Auth, Body, BookQuery, Cost, Decoder, Draft, Endpoint, FillsQuery, Method, OpenOrdersQuery, OrderQuery,
+    Params, Payload, PlaceQuery, Repeat, Rest, Row, SymbolQuery, Weight, percent_encode,
 };
 pub use source::Source;
 pub use spec::{
     BookRule, Channel, ChannelSpec, ClockRule, Domain, Fault, FeeRule, IdRule, Kind, LinkRole, LinkSpec,
-    Login, NotApplicable, Pool, Scope, Spec, Window,
+    Login, NotApplicable, PerpetualSpec, Pool, Scope, Spec, Window,
 };
 pub use symbols::Symbols;
 
@@ -91,7 +96,8 @@ pub trait Dialect: Copy + Send + Sync + 'static {
     /// Its requests.
     const REST: &'static Rest;
 
-    /// Signs a request: adds time, key and signature where the venue wants them.
+    /// Signs a request: adds time, key and signature where the venue wants them; only the key if [`Draft::auth`] is
+    /// [`Auth::Keyed`].
     ///
     /// # Errors
     /// Only if the key cannot produce the signature.

@@ -7,11 +7,13 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::dialect::DecodeError;
+use crate::dialect::perpetual::{PerpetualRest, StreamKeyRest};
 use crate::dialect::source::Source;
 use crate::dialect::symbols::Symbols;
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::message::{Market, Sink};
 use crate::order::{OrderType, Side, TimeInForce};
+use crate::position::PositionSide;
 use crate::time::UnixNanos;
 
 /// HTTP methods in use.
@@ -44,6 +46,8 @@ impl Method {
 pub enum Auth {
     /// Nothing.
     Public,
+    /// Who asks, by the key alone.
+    Keyed,
     /// Who asks, by signature.
     Signed,
 }
@@ -183,6 +187,10 @@ rows! {
     get Get Safe;
     /// A `POST` about one order: after an unknown outcome the order is looked up.
     post Post LookUp;
+    /// A `POST` that sets something, or gives the same answer again: it may be repeated.
+    set Post Safe;
+    /// A `PUT` that sets or prolongs something: it may be repeated.
+    put Put Safe;
     /// A `DELETE` about one order: after an unknown outcome the order is looked up.
     delete Delete LookUp;
 }
@@ -298,6 +306,8 @@ pub struct Draft {
     pub method: Method,
     /// Path, from the root.
     pub path: &'static str,
+    /// What it must prove.
+    pub auth: Auth,
     /// Parameters of the query string, before encoding and signing.
     pub query: Params,
     /// The encoded query string, once signed or sealed; empty for none.
@@ -315,6 +325,7 @@ impl Draft {
         Self {
             method: row.method,
             path: row.path,
+            auth: row.auth,
             query: Params(Vec::new()),
             query_text: String::new(),
             body: Body::None,
@@ -339,6 +350,9 @@ pub struct Payload<'a> {
     pub market: Option<&'a Market>,
 }
 
+/// Reads a successful answer into messages, in the venue's order.
+pub type Decoder = fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>;
+
 /// One request, completely declared. `Q` is what it asks.
 pub struct Endpoint<Q: 'static> {
     /// All that is data.
@@ -346,18 +360,13 @@ pub struct Endpoint<Q: 'static> {
     /// Writes the question into the request. What `Q` allows can always be written.
     pub encode: fn(&Q, &mut Draft),
     /// Reads a successful answer into messages, in the venue's order.
-    pub decode: fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>,
+    pub decode: Decoder,
 }
 
 impl<Q: 'static> Endpoint<Q> {
     /// The request of `row`, with its two functions.
     #[must_use]
-    #[allow(clippy::type_complexity, reason = "the type is Endpoint::decode's")]
-    pub const fn new(
-        row: Row,
-        encode: fn(&Q, &mut Draft),
-        decode: fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>,
-    ) -> Self {
+    pub const fn new(row: Row, encode: fn(&Q, &mut Draft), decode: Decoder) -> Self {
         Self { row, encode, decode }
     }
 }
@@ -428,6 +437,12 @@ pub struct PlaceQuery {
     pub amount: Decimal,
     /// Limit price; present unless it is a market order.
     pub price: Option<Decimal>,
+    /// Base amount of one unit the venue counts in.
+    pub contract_size: Decimal,
+    /// The leg of a hedged position it is for, [`PositionSide::Both`] for the net position; absent for spot.
+    pub position_side: Option<PositionSide>,
+    /// Whether it may only make a position smaller.
+    pub reduce_only: bool,
 }
 
 /// A venue's requests. A required one that is missing does not compile.
@@ -458,6 +473,10 @@ pub struct Rest {
     pub fills_page: u32,
     /// The account's fees on a market.
     pub fees: Option<Endpoint<SymbolQuery>>,
+    /// The key of private streams, for links declared with [`Login::Key`](crate::dialect::Login::Key).
+    pub stream_key: Option<StreamKeyRest>,
+    /// What perpetual contracts add; required for venues of them.
+    pub perpetual: Option<PerpetualRest>,
 }
 
 impl Rest {
@@ -479,12 +498,13 @@ impl Rest {
         ]
         .into_iter()
         .flatten()
+        .chain(self.stream_key.iter().flat_map(StreamKeyRest::rows))
+        .chain(self.perpetual.iter().flat_map(PerpetualRest::rows))
     }
 
     /// The decoder of the row named `name`.
     #[must_use]
-    #[allow(clippy::type_complexity, reason = "the type is Endpoint::decode's")]
-    pub fn decoder(&self, name: &str) -> Option<fn(Payload<'_>, &mut dyn Sink) -> Result<(), DecodeError>> {
+    pub fn decoder(&self, name: &str) -> Option<Decoder> {
         Some(match name {
             "ping" => self.ping.decode,
             "server_time" => self.server_time.as_ref()?.decode,
@@ -498,7 +518,10 @@ impl Rest {
             "open_orders" => self.open_orders.decode,
             "fills" => self.fills.decode,
             "fees" => self.fees.as_ref()?.decode,
-            _ => return None,
+            _ => {
+                return (self.stream_key.as_ref().and_then(|rest| rest.decoder(name)))
+                    .or_else(|| self.perpetual.as_ref()?.decoder(name));
+            }
         })
     }
 }

@@ -9,6 +9,7 @@ use crate::dialect::rest::Cost;
 use crate::dialect::source::Source;
 use crate::error::{Cause, Effect};
 use crate::order::{OrderType, TimeInForce};
+use crate::position::{MarginMode, PositionMode};
 
 /// Spot or perpetual.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -130,6 +131,8 @@ pub enum LinkRole {
 pub enum Login {
     /// It does not.
     None,
+    /// By a key from [`Rest::stream_key`](crate::dialect::Rest::stream_key) that stands in its URL in place of `<key>`.
+    Key,
     /// By a frame from [`Dialect::login`](crate::dialect::Dialect::login), answered by a session message of kind `login`.
     Frame,
 }
@@ -169,6 +172,8 @@ pub enum Channel {
     Trades,
     /// Best bid and ask.
     BestPrice,
+    /// Mark and index price and the next funding of a perpetual contract.
+    Funding,
 }
 
 /// A subscription the venue offers.
@@ -279,6 +284,19 @@ pub struct NotApplicable {
     pub reason: &'static str,
 }
 
+/// What is true of a venue of perpetual contracts besides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PerpetualSpec {
+    /// Modes positions can be held in; the account's default first.
+    pub position_modes: &'static [PositionMode],
+    /// What positions can be backed by; the account's default first.
+    pub margin_modes: &'static [MarginMode],
+    /// How long after its time a funding payment may first appear in the venue's history.
+    pub funding_delay: Duration,
+    /// Source.
+    pub source: Source,
+}
+
 /// What is true of a venue.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spec {
@@ -288,6 +306,8 @@ pub struct Spec {
     pub exchange: &'static str,
     /// Spot or perpetual.
     pub kind: Kind,
+    /// What perpetual contracts add; present if [`kind`](Self::kind) is [`Kind::Perpetual`].
+    pub perpetual: Option<PerpetualSpec>,
     /// Where it can be reached; the first is the default.
     pub domains: &'static [Domain],
     /// Kinds of key it takes.

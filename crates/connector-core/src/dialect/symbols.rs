@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -14,6 +15,8 @@ pub struct Symbols {
     /// Looked into for every frame, never walked through.
     by_symbol: FxHashMap<SmolStr, Market>,
     by_pair: BTreeMap<Pair, SmolStr>,
+    /// Of the symbols that are not counted in the base asset.
+    contract_sizes: FxHashMap<SmolStr, Decimal>,
 }
 
 impl Symbols {
@@ -43,6 +46,17 @@ impl Symbols {
         self.by_pair.get(pair)
     }
 
+    /// Says that the venue counts `symbol` in contracts of `size` base units.
+    pub fn set_contract_size(&mut self, symbol: SmolStr, size: Decimal) {
+        self.contract_sizes.insert(symbol, size);
+    }
+
+    /// Base amount of one unit the venue counts `symbol` in: 1 unless it has contracts of another size.
+    #[must_use]
+    pub fn contract_size(&self, symbol: &str) -> Decimal {
+        self.contract_sizes.get(symbol).copied().unwrap_or(Decimal::ONE)
+    }
+
     /// All pairs, in order.
     pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.by_pair.keys()
@@ -68,6 +82,9 @@ mod tests {
         assert!(!symbols.insert("XBTUSDT".into(), btc.clone()));
         assert!(!symbols.insert("BTCUSDT".into(), "BTCU-SDT".parse().unwrap()));
         assert_eq!(symbols.symbol(&btc).unwrap(), "BTCUSDT");
+        symbols.set_contract_size("BTCUSDT".into(), Decimal::new(1, 2));
+        assert_eq!(symbols.contract_size("BTCUSDT"), Decimal::new(1, 2));
+        assert_eq!(symbols.contract_size("ETHUSDT"), Decimal::ONE);
         assert_eq!(symbols.market("XBTUSDT"), Market::Symbol("XBTUSDT".into()));
     }
 }

@@ -223,12 +223,12 @@ impl<D: Dialect> Engine<D> {
                 self.set_stage(now, index, Stage::LoggingIn, None);
                 self.request(now, Job::Login(index));
             }
-            (LinkRole::Public, Login::None) => {
+            (LinkRole::Public, Login::None | Login::Key) => {
                 let pairs = self.links.get(index).map(|link| link.pairs.clone()).unwrap_or_default();
                 self.set_stage(now, index, Stage::Subscribing(BTreeMap::new()), None);
                 self.subscribe(now, index, &pairs);
             }
-            (LinkRole::User, Login::None) => self.recover(now, index),
+            (LinkRole::User, Login::None | Login::Key) => self.recover(now, index),
         }
     }
 

@@ -463,6 +463,9 @@ impl<D: Dialect> Engine<D> {
                 Message::TradingRule(rule)
                     if self.symbols.insert(rule.exchange_symbol.clone(), rule.pair.clone()) =>
                 {
+                    if let Some(size) = rule.contract_size {
+                        self.symbols.set_contract_size(rule.exchange_symbol.clone(), size);
+                    }
                     rules.insert(rule.pair.clone(), rule);
                 }
                 Message::Skipped { error } => {

@@ -256,6 +256,7 @@ impl<D: Dialect> Engine<D> {
                 time_in_force: TimeInForce::Gtc,
                 amount,
                 price: report.price,
+                action: None,
             };
             let saved = RestoredOrder {
                 client_order_id: id.clone(),

@@ -19,6 +19,7 @@ use crate::id::{ClientOrderId, TradeId};
 use crate::message::{Market, Message};
 use crate::order::OrderType;
 use crate::pair::Pair;
+use crate::position::PositionAction;
 use crate::throttle::{Charges, Lane, Outcome};
 use crate::time::{Now, UnixNanos};
 use crate::wire::{Action, HttpRequest, HttpResponse, RequestId, TransportError};
@@ -320,7 +321,7 @@ impl<D: Dialect> Engine<D> {
 
     /// Signs after the limits have let go, immediately before the write, so that the time stamp is fresh.
     fn seal(&mut self, row: &Row, mut draft: Draft, now: Now) -> Result<HttpRequest, Error> {
-        if row.auth == Auth::Signed {
+        if row.auth != Auth::Public {
             let stamp = self.stamp(now);
             let keys = self.config.keys.as_ref().ok_or_else(|| {
                 Error::usage(row.name, "this needs credentials, and the connector was built without")
@@ -404,6 +405,9 @@ impl<D: Dialect> Engine<D> {
                         time_in_force: order.time_in_force,
                         amount: order.amount,
                         price: order.price.filter(|_| order.order_type != OrderType::Market),
+                        contract_size: self.symbols.contract_size(&symbol(&order.pair)?),
+                        position_side: None,
+                        reduce_only: order.action == Some(PositionAction::Close),
                     },
                 )
             }

@@ -185,6 +185,8 @@ impl OwnFill {
             amount: self.amount,
             fee: self.fee.clone(),
             maker: self.maker,
+            position_side: None,
+            cause: None,
             time: self.venue_time,
         }
     }

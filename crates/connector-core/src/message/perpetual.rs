@@ -1,5 +1,7 @@
 //! What a venue says of perpetual contracts: positions, funding, leverage and mode.
 
+use std::fmt;
+
 use rust_decimal::Decimal;
 use serde::Serialize;
 use smol_str::SmolStr;
@@ -7,7 +9,7 @@ use smol_str::SmolStr;
 use super::Market;
 use crate::number::{serialize_plain as plain, serialize_plain_option as plain_option};
 use crate::pair::Asset;
-use crate::position::{PositionMode, PositionSide};
+use crate::position::{MarginMode, PositionCause, PositionMode, PositionSide};
 use crate::time::UnixNanos;
 
 /// What the account holds of a contract, or of one leg of it. Absolute: it replaces what was known.
@@ -35,6 +37,12 @@ pub struct PositionReport {
     /// The venue's mark price, quote per base.
     #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
     pub mark_price: Option<Decimal>,
+    /// What backs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_mode: Option<MarginMode>,
+    /// Why it is as it is, where the venue names a cause other than an order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<PositionCause>,
     /// In which mode it is held: net, or as one of two legs.
     pub mode: PositionMode,
     /// The venue's time of this state: when the position last changed, not when the message was sent.
@@ -64,6 +72,8 @@ impl PositionReport {
             unrealised_pnl: None,
             leverage: None,
             mark_price: None,
+            margin_mode: None,
+            cause: None,
             mode,
             time: None,
         }
@@ -125,15 +135,48 @@ pub struct FundingPaid {
     pub payment_id: Option<SmolStr>,
 }
 
-/// The leverage set for a market.
+/// How positions of a market are margined. What a message does not carry is absent and unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LeverageReport {
     /// The market.
     #[serde(flatten)]
     pub market: Market,
     /// Value ÷ initial margin.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub leverage: Option<Decimal>,
+    /// What backs positions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub margin_mode: Option<MarginMode>,
+}
+
+/// What a position of this size must be backed by. Sizes are notional: mark price × base amount, in the quote asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeverageBracket {
+    /// From this notional on.
     #[serde(serialize_with = "plain")]
-    pub leverage: Decimal,
+    pub floor: Decimal,
+    /// Up to this notional; absent in the last bracket of a venue that has no bound.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Decimal>,
+    /// Highest leverage.
+    #[serde(serialize_with = "plain")]
+    pub max_leverage: Decimal,
+    /// Maintenance margin, a fraction of the notional …
+    #[serde(serialize_with = "plain")]
+    pub maintenance_ratio: Decimal,
+    /// … less this, so that it does not jump where a bracket begins.
+    #[serde(serialize_with = "plain")]
+    pub deduction: Decimal,
+}
+
+/// The brackets of a market, smallest notional first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeverageBrackets {
+    /// The market.
+    #[serde(flatten)]
+    pub market: Market,
+    /// At least one.
+    pub brackets: Vec<LeverageBracket>,
 }
 
 /// The mode positions are held in.
@@ -144,6 +187,39 @@ pub struct PositionModeReport {
     pub market: Option<Market>,
     /// The mode.
     pub mode: PositionMode,
+}
+
+/// A position's margin is close to what it needs: it will be liquidated unless the price turns or collateral is added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MarginCall {
+    /// The market.
+    #[serde(flatten)]
+    pub market: Market,
+    /// The position's side.
+    pub side: PositionSide,
+    /// Its base amount.
+    #[serde(serialize_with = "plain")]
+    pub amount: Decimal,
+    /// What it needs to live on, in the collateral asset.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub maintenance_margin: Option<Decimal>,
+    /// The mark price, quote per base.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub mark_price: Option<Decimal>,
+}
+
+/// The key of a private stream: whoever has it can read the account, so it is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+pub struct StreamKey {
+    /// The key.
+    #[serde(skip)]
+    pub key: SmolStr,
+}
+
+impl fmt::Debug for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamKey(..)")
+    }
 }
 
 #[cfg(test)]
@@ -227,13 +303,24 @@ mod tests {
 
     #[test]
     fn leverage_and_mode() {
-        let leverage = LeverageReport { market: market(), leverage: number("20").unwrap() };
+        let leverage = |leverage, margin_mode| {
+            shown(&Message::Leverage(LeverageReport { market: market(), leverage, margin_mode }))
+        };
         let expected = json!({ "event": "leverage", "pair": "BTC-USDT", "leverage": "20" });
-        assert_eq!(shown(&Message::Leverage(leverage)), expected);
+        assert_eq!(leverage(number("20"), None), expected);
+        let expected = json!({ "event": "leverage", "pair": "BTC-USDT", "margin_mode": "isolated" });
+        assert_eq!(leverage(None, Some(MarginMode::Isolated)), expected);
         let mode = |market, mode| shown(&Message::PositionMode(PositionModeReport { market, mode }));
         let expected = json!({ "event": "position_mode", "mode": "hedge" });
         assert_eq!(mode(None, PositionMode::Hedge), expected);
         let expected = json!({ "event": "position_mode", "pair": "BTC-USDT", "mode": "one_way" });
         assert_eq!(mode(Some(market()), PositionMode::OneWay), expected);
+    }
+
+    #[test]
+    fn a_stream_key_is_not_shown() {
+        let message = Message::StreamKey(StreamKey { key: "pqia91ma19a5s61cv6a81va65sdf19v8a65a1".into() });
+        assert_eq!(shown(&message), json!({ "event": "stream_key" }));
+        assert!(!format!("{message:?}").contains("pqia"));
     }
 }

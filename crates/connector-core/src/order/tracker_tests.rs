@@ -65,6 +65,8 @@ pub(super) fn fill(trade: &str, tenths: i64) -> Fill {
         amount: dec(tenths),
         fee: Some(Fee { asset: "BTC".into(), amount: Decimal::new(1, 3) }),
         maker: Some(true),
+        position_side: None,
+        cause: None,
         time: Some(UnixNanos(5)),
     }
 }

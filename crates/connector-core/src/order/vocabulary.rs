@@ -6,6 +6,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::pair::Pair;
+use crate::position::PositionAction;
 
 /// Which way an order trades the base asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +147,9 @@ pub struct NewOrder {
     pub amount: Decimal,
     /// Limit price; required unless the order is a market order.
     pub price: Option<Decimal>,
+    /// What it is to do to a position of a perpetual contract: required in hedge mode; in one-way mode [`None`] and
+    /// [`PositionAction::Open`] mean the same, and close what is open the other way; `None` for spot.
+    pub action: Option<PositionAction>,
 }
 
 impl NewOrder {
@@ -159,6 +163,7 @@ impl NewOrder {
             time_in_force: TimeInForce::Gtc,
             amount,
             price: Some(price),
+            action: None,
         }
     }
 
@@ -178,7 +183,20 @@ impl NewOrder {
             time_in_force: TimeInForce::Gtc,
             amount,
             price: None,
+            action: None,
         }
+    }
+
+    /// The same order, to open a position of a perpetual contract or make it larger.
+    #[must_use]
+    pub fn open(self) -> Self {
+        Self { action: Some(PositionAction::Open), ..self }
+    }
+
+    /// The same order, to make a position of a perpetual contract smaller and never turn it round (reduce-only).
+    #[must_use]
+    pub fn close(self) -> Self {
+        Self { action: Some(PositionAction::Close), ..self }
     }
 
     /// The same order with another time in force.

@@ -42,7 +42,7 @@ use crate::pair::Pair;
 use crate::time::UnixNanos;
 pub use state::PositionPart;
 use timeline::{Taken, Timeline};
-pub use vocabulary::{PositionAction, PositionCause, PositionMode, PositionSide};
+pub use vocabulary::{MarginMode, PositionAction, PositionCause, PositionMode, PositionSide};
 
 /// When a state was so, by the venue's clock: at one time, or at an unknown one between two, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -268,6 +268,8 @@ fn a_fill_message_becomes_a_position_s() {
         amount: number("2"),
         fee: None,
         maker: None,
+        position_side: None,
+        cause: None,
         time: Some(UnixNanos(3)),
     };
     assert_eq!(PositionFill::of(&message, NET), Some(fill(7, 3, "-2", "5")));

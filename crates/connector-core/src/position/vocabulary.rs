@@ -27,6 +27,26 @@ impl fmt::Display for PositionMode {
     }
 }
 
+/// What collateral a position is backed by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarginMode {
+    /// All of the account's collateral, together with its other positions.
+    #[default]
+    Cross,
+    /// Collateral set aside for it alone.
+    Isolated,
+}
+
+impl fmt::Display for MarginMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cross => "cross",
+            Self::Isolated => "isolated",
+        })
+    }
+}
+
 /// Which way a position goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,6 +153,9 @@ mod tests {
             assert_eq!(serde_json::to_value(&word).unwrap(), word.to_string());
         }
         for mode in [PositionMode::OneWay, PositionMode::Hedge] {
+            same(mode);
+        }
+        for mode in [MarginMode::Cross, MarginMode::Isolated] {
             same(mode);
         }
         for side in [PositionSide::Long, PositionSide::Short, PositionSide::Both] {

@@ -64,6 +64,8 @@ fn reading() -> Reading {
             min_price: None,
             max_price: None,
             min_notional: Some(number("10")),
+            contract_size: None,
+            collateral: None,
             tradable: true,
         }),
         open: vec![order("c1", Side::Buy, "99.4", OrderState::PartiallyFilled)],

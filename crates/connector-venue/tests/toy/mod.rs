@@ -61,6 +61,8 @@ static REST: Rest = Rest {
     fills: endpoint(row("fills", Method::Get, "/fills", WEIGHT)),
     fills_page: 100,
     fees: None,
+    stream_key: None,
+    perpetual: None,
 };
 
 static EXTRA: [Row; 1] = [row("ticker", Method::Get, "/ticker/<symbol>", WEIGHT)];
@@ -98,6 +100,7 @@ static SPEC: Spec = Spec {
     name: "spot-toy",
     exchange: "Toy",
     kind: Kind::Spot,
+    perpetual: None,
     domains: &[Domain {
         name: "main",
         rest: "https://api.toy.example",

@@ -260,6 +260,9 @@ fn place(order_type: OrderType, time_in_force: TimeInForce) -> PlaceQuery {
         time_in_force,
         amount: Decimal::new(100, 5),
         price: (order_type != OrderType::Market).then(|| Decimal::new(10_000_000, 2)),
+        contract_size: Decimal::ONE,
+        position_side: None,
+        reduce_only: false,
     }
 }
 

@@ -66,6 +66,9 @@ fn place(order_type: OrderType, price: &str) -> PlaceQuery {
         time_in_force: TimeInForce::Gtc,
         amount: number("2"),
         price: Some(number(price)),
+        contract_size: connector_core::Decimal::ONE,
+        position_side: None,
+        reduce_only: false,
     }
 }
 

@@ -90,6 +90,7 @@ fn order(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
             })?,
             amount: word(row, "amount", decimal)?,
             price: option(row, "price", decimal)?,
+            action: None,
         },
         submitted: time(row, "submitted_ns")?,
         status: word(row, "status", Status::parse)?,
