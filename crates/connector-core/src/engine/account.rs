@@ -351,9 +351,13 @@ impl<D: Dialect> Engine<D> {
         let (pair, side, order_type) = (order.pair.clone(), order.side, order.order_type);
         // What a market order will pay is the venue's to judge; what it should pay is set aside.
         let expected = price.or_else(|| self.reference_price(order)).or(order.price).unwrap_or_default();
-        let candidate = Candidate { pair, side, order_type, amount, price: expected };
-        let fees = self.fee_schedule(&order.pair);
-        let Some(unit) = Unit::new(&candidate, &fees, &Prices::default()) else { return Ok(Vec::new()) };
+        let action = order.action;
+        let candidate = Candidate { pair, side, order_type, amount, price: expected, action };
+        let (Some(rule), fees) = (self.rules.get(&order.pair), self.fee_schedule(&order.pair)) else {
+            return Ok(Vec::new());
+        };
+        let terms = Terms::spot(rule, &fees);
+        let Some(unit) = Unit::new(&candidate, &terms, &Prices::default()) else { return Ok(Vec::new()) };
         let available = |asset: &Asset| {
             let freed = freed.filter(|(freed, _)| freed == asset);
             let freed = freed.map_or(Decimal::ZERO, |(_, amount)| *amount);
@@ -365,7 +369,7 @@ impl<D: Dialect> Engine<D> {
         {
             return Err(lack.error("place", &candidate));
         }
-        Ok(unit.per_base())
+        Ok(unit.per_base(amount))
     }
 
     pub(super) fn budget_for(&self, candidates: &[Candidate], mode: Mode) -> Vec<Adjusted> {
@@ -373,7 +377,8 @@ impl<D: Dialect> Engine<D> {
             .iter()
             .map(|candidate| (candidate.pair.clone(), self.fee_schedule(&candidate.pair)))
             .collect();
-        let terms = |pair: &Pair| Some(Terms { rule: self.rules.get(pair)?, fees: fees.get(pair)? });
+        let terms =
+            |asked: &Candidate| Some(Terms::spot(self.rules.get(&asked.pair)?, fees.get(&asked.pair)?));
         adjust(candidates, mode, &mut self.holdings.available(), terms, &Prices::default())
     }
 

@@ -393,7 +393,7 @@ fn judge_budget(
             Some((pair, (connector.trading_rule(pair)?, fees)))
         })
         .collect();
-    let terms = |pair: &Pair| known.get(pair).map(|(rule, fees)| Terms { rule, fees });
+    let terms = |asked: &Candidate| known.get(&asked.pair).map(|(rule, fees)| Terms::spot(rule, fees));
     let mut left = available(desk);
     let adjusted = adjust(candidates, mode, &mut left, terms, &Prices::default());
     (adjusted, left)

@@ -11,8 +11,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use connector_core::budget::{Candidate, Mode, Terms, adjust};
-use connector_core::fee::{FeeSchedule, Prices};
+use connector_core::budget::{Candidate, Mode};
 use connector_core::order::{OrderType, Side};
 use connector_core::{
     Asset, Cause, ClientOrderId, Connector, Decimal, Effect, Error, Event, Events, Lagged, Pair,
@@ -196,16 +195,7 @@ impl MarketMaker {
         };
         let missing: Vec<Quote> = wanted.iter().filter(|quote| !taken(quote)).copied().collect();
         let candidates: Vec<Candidate> = missing.iter().map(|quote| self.candidate(quote)).collect();
-        let rule = self.connector.trading_rule(&self.plan.pair);
-        let declared = FeeSchedule::from(&self.connector.spec().fees);
-        let fees = match self.connector.fees(&self.plan.pair) {
-            Some(rates) => declared.with_rates(&rates),
-            None => declared,
-        };
-        let mut available: BTreeMap<Asset, Decimal> =
-            self.connector.balances().into_iter().map(|(asset, held)| (asset, held.available)).collect();
-        let terms = |_: &Pair| rule.as_ref().map(|rule| Terms { rule, fees: &fees });
-        let adjusted = adjust(&candidates, Mode::Partial, &mut available, terms, &Prices::default());
+        let adjusted = self.connector.budget(&candidates, Mode::Partial);
         for (quote, adjusted) in missing.iter().zip(adjusted) {
             let placed = match adjusted.refused {
                 None => self.connector.place(adjusted.candidate.order()),
