@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use crate::book::BookWatch;
 use crate::budget::{Adjusted, Candidate, Mode};
 use crate::dialect::{Dialect, Domain, Keyring, Spec};
-use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, Phase, Trading, Urls};
+use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, OrderEntry, Phase, Trading, Urls};
 use crate::error::{Cause, Effect, Error};
 use crate::id::ClientOrderId;
 use crate::journal::{Durability, History, Journal, Scope, SharedJournal};
@@ -39,6 +39,7 @@ pub struct Builder<D> {
     limit_share: u8,
     book_depth: u32,
     request_timeout: Duration,
+    order_entry: OrderEntry,
     connect_timeout: Duration,
     event_capacity: usize,
     instance: Option<u32>,
@@ -96,6 +97,12 @@ impl<D: Dialect> Builder<D> {
     /// Longest wait for the answer to a request; 10 s by default.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout;
+        self
+    }
+
+    /// How orders and cancels go to the venue; [`OrderEntry::Rest`] by default.
+    pub fn order_entry(mut self, entry: OrderEntry) -> Self {
+        self.order_entry = entry;
         self
     }
 
@@ -264,6 +271,7 @@ impl<D: Dialect> Builder<D> {
             limit_share: self.limit_share,
             book_depth: self.book_depth,
             request_timeout: self.request_timeout,
+            order_entry: self.order_entry,
             journal: None,
             meter: self.meter(domain),
             tap: self.recording.clone().map(Tap::start).transpose()?.unwrap_or_default(),
@@ -346,6 +354,7 @@ impl Connector {
             limit_share: 100,
             book_depth: 1000,
             request_timeout: Duration::from_secs(10),
+            order_entry: OrderEntry::default(),
             connect_timeout: Duration::from_secs(30),
             event_capacity: 16_384,
             instance: None,

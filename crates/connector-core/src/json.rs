@@ -92,6 +92,107 @@ pub fn read_answer<'i, T: Deserialize<'i>, R>(
     parse_answer(what, bytes, |json| take(json.read(what)?))
 }
 
+/// Hands over the members of an object as they are written, in their order: each name and the text of its value, neither of
+/// them unescaped. For envelopes, whose content somebody else reads.
+///
+/// # Errors
+/// The bytes do not have the outline of one object. What is inside its values is not looked at.
+pub fn raw_members<'b>(
+    what: &'static str,
+    bytes: &'b [u8],
+    mut take: impl FnMut(&'b str, &'b [u8]),
+) -> Result<(), DecodeError> {
+    let mut walk = Walk { bytes, at: 0 };
+    walk.object(&mut take).ok_or_else(|| DecodeError::new(what, "not an object"))
+}
+
+/// A walk over the outline of a document.
+struct Walk<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Walk<'b> {
+    fn object(&mut self, take: &mut impl FnMut(&'b str, &'b [u8])) -> Option<()> {
+        self.expect(b'{')?;
+        if self.next() == Some(b'}') {
+            self.at += 1;
+            return self.next().is_none().then_some(());
+        }
+        loop {
+            let name = self.value()?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+            self.expect(b':')?;
+            let value = self.value()?;
+            take(std::str::from_utf8(name).ok()?, value);
+            match self.next()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return self.next().is_none().then_some(());
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    /// The next byte that is not white space.
+    fn next(&mut self) -> Option<u8> {
+        while self.bytes.get(self.at)?.is_ascii_whitespace() {
+            self.at += 1;
+        }
+        self.bytes.get(self.at).copied()
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.next()? == byte).then(|| self.at += 1)
+    }
+
+    /// The text of a value, up to what must follow it.
+    fn value(&mut self) -> Option<&'b [u8]> {
+        self.next()?;
+        let (start, mut depth) = (self.at, 0_usize);
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                b'}' | b']' if depth > 0 => {
+                    depth -= 1;
+                    self.at += 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                b',' | b'}' | b']' | b':' if depth == 0 => break,
+                byte if depth == 0 && byte.is_ascii_whitespace() => break,
+                _ => self.at += 1,
+            }
+        }
+        self.bytes.get(start..self.at).filter(|text| !text.is_empty())
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.at += 1;
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(());
+                }
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
+    }
+}
+
 /// Looks for an error object in a body that must stay as it is. `None` if there is none, for which `read` may be the judge.
 pub fn find_error<R>(
     body: &[u8],
@@ -311,6 +412,66 @@ mod tests {
             assert_eq!((json.items().count(), get("list").members().count()), (0, 0));
             assert_eq!(json.members().map(|(name, _)| name).last(), Some("z"));
         });
+    }
+
+    fn raw(text: &str) -> Option<Vec<(String, String)>> {
+        let mut all = Vec::new();
+        let take = |name: &str, value: &[u8]| {
+            all.push((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()));
+        };
+        raw_members("test", text.as_bytes(), take).ok().map(|()| all)
+    }
+
+    #[test]
+    fn raw_members_are_as_written() {
+        let pairs = |expected: &[(&str, &str)]| {
+            Some(expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        assert_eq!(raw("{}"), pairs(&[]));
+        assert_eq!(raw(" { } "), pairs(&[]));
+        let text = r#" {"id" : 7 ,"a":{"b":[1,"}\"",{}]},"c":"x\\\"]y","d":null,"e":[] }"#;
+        let expected =
+            [("id", "7"), ("a", r#"{"b":[1,"}\"",{}]}"#), ("c", r#""x\\\"]y""#), ("d", "null"), ("e", "[]")];
+        assert_eq!(raw(text), pairs(&expected));
+        for wrong in [
+            "",
+            "[]",
+            "7",
+            "{",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1"#,
+            r#"{"a":1}x"#,
+            r#"{"a":1 2}"#,
+            r#"{a:1}"#,
+        ] {
+            assert_eq!(raw(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        /// Of any object another parser writes, the same members in the same order come back, each value meaning the same;
+        /// and of any bytes there is an answer without a panic.
+        #[test]
+        fn raw_members_agree_with_another_parser(
+            members in proptest::collection::btree_map("[a-z]{1,8}", "\\PC{0,20}", 0..8),
+            nested in proptest::bool::ANY,
+            noise in proptest::collection::vec(proptest::num::u8::ANY, 0..64),
+        ) {
+            let value = |text: &String| {
+                let text = serde_json::Value::from(text.as_str());
+                if nested { serde_json::json!([{ "v": text }, 1]) } else { text }
+            };
+            let object: serde_json::Map<_, _> =
+                members.iter().map(|(name, text)| (name.clone(), value(text))).collect();
+            let text = serde_json::to_string(&object).unwrap();
+            let read = raw(&text).unwrap();
+            prop_assert_eq!(read.len(), object.len());
+            for (name, raw) in read {
+                prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&raw).unwrap(), &object[&name]);
+            }
+            let _ = raw_members("test", &noise, |_, _| {});
+        }
     }
 
     #[test]

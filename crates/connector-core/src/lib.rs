@@ -34,6 +34,7 @@ pub mod time_sync;
 pub mod wire;
 
 pub use connector::{Builder, Connector, OwnOrders, Stopped};
+pub use engine::OrderEntry;
 pub use error::{Cause, Effect, Error};
 pub use event::Event;
 pub use id::{ClientOrderId, ExchangeOrderId, TradeId};

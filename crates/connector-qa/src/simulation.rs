@@ -12,7 +12,7 @@ use connector_core::dialect::Dialect;
 use connector_core::engine::{Engine, FeedState, Trading};
 use connector_core::event::Event;
 use connector_core::order::{NewOrder, OrderState, OrderType, Side, TimeInForce};
-use connector_core::{ClientOrderId, Connector, Credentials, Decimal, Pair};
+use connector_core::{ClientOrderId, Connector, Credentials, Decimal, OrderEntry, Pair};
 use connector_venue::face::Face;
 use connector_venue::faults::FaultRule;
 use connector_venue::keys::KeySecret;
@@ -140,10 +140,15 @@ impl<D: Dialect> World<D> {
             .collect();
         let venue = Venue::with_setup(face, setup).map_err(|error| broken("setup", error.to_string()))?;
         let mut memory = Memory::new(venue, seed);
+        let entry = match (D::CALLS, seed % 2) {
+            (Some(_), 0) => OrderEntry::Stream,
+            _ => OrderEntry::Rest,
+        };
         let engine = Connector::builder(dialect)
             .credentials(credentials)
             .pairs(symbols.keys().cloned())
             .instance(1)
+            .order_entry(entry)
             .engine(memory.now())
             .map_err(|error| broken("setup", error.to_string()))?;
         let id = memory.add(engine);

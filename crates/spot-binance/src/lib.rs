@@ -4,6 +4,7 @@
 //! ([`Dialect::REST`]) and its streams. Orders and events go by the venue's JSON API; the user stream is the WebSocket
 //! API's signed subscription, as listen keys have ended for spot.
 
+mod calls;
 mod hot;
 mod rest;
 mod spec;
@@ -14,8 +15,8 @@ mod wire;
 
 use connector_core::Error;
 use connector_core::dialect::{
-    Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Rest, Signature, Spec, Stamp, VenueError,
-    percent_encode,
+    Calls, Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Rest, Signature, Spec, Stamp,
+    VenueError, percent_encode,
 };
 use connector_core::json::find_error;
 use connector_core::message::Sink;
@@ -38,6 +39,7 @@ pub struct SpotBinance;
 impl Dialect for SpotBinance {
     const SPEC: &'static Spec = &spec::SPEC;
     const REST: &'static Rest = &rest::REST;
+    const CALLS: Option<&'static Calls> = Some(&calls::CALLS);
 
     /// Adds `timestamp` and `signature` to the query string and the key to the headers. All parameters travel in the query
     /// string, whatever the method, so that what is signed is what is sent.

@@ -34,7 +34,7 @@ pub(crate) const ORDERS_DAY: &str = "orders_1d";
 const CONNECTIONS: &str = "connections";
 
 const STREAMS: Source = docs!("web-socket-streams");
-const WS_API: Source = docs!("websocket-api/general-api-information");
+pub(crate) const WS_API: Source = docs!("websocket-api/general-api-information");
 const LIMITS: Source = docs!("rest-api/limits");
 
 /// What every request costs.
@@ -128,7 +128,7 @@ const DOMAINS: &[Domain] = &[
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FIVE_MINUTES: Duration = MINUTE.saturating_mul(5);
-const DAY: Duration = MINUTE.saturating_mul(24 * 60);
+pub(crate) const DAY: Duration = MINUTE.saturating_mul(24 * 60);
 
 const POOLS: &[Pool] = &[
     Pool::new(WEIGHT, 6000, Window::Fixed(MINUTE), Scope::Address, LIMITS).told_in("x-mbx-used-weight-1m"),
@@ -143,6 +143,9 @@ const POOLS: &[Pool] = &[
 
 /// What a request about the connection itself costs: logging on, subscribing, listing.
 pub(crate) const LOGIN_COST: &[Cost] = &[weight(2)];
+
+/// What opening a connection to the WebSocket API costs.
+pub(crate) const API_CONNECT_COST: &[Cost] = &[Cost::fixed(CONNECTIONS, 1), weight(2)];
 
 const LINKS: &[LinkSpec] = &[
     LinkSpec {
@@ -162,10 +165,10 @@ const LINKS: &[LinkSpec] = &[
         name: "user",
         role: LinkRole::User,
         login: Login::Frame,
-        connect_cost: &[Cost::fixed(CONNECTIONS, 1), weight(2)],
+        connect_cost: API_CONNECT_COST,
         login_cost: LOGIN_COST,
         // Not limited as such: requests pay in weight.
-        frames_per_second: 100,
+        frames_per_second: 1000,
         max_subscriptions: 1,
         lifetime: DAY,
         max_silence: Duration::from_secs(20),

@@ -26,6 +26,30 @@ pub(crate) struct ErrorBody<'a> {
     pub(crate) msg: Cow<'a, str>,
 }
 
+/// One of the `rateLimits` in an answer of the WebSocket API.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RateLimit<'a> {
+    pub(crate) rate_limit_type: &'a str,
+    pub(crate) interval: &'a str,
+    pub(crate) interval_num: u32,
+    pub(crate) count: Option<u32>,
+}
+
+/// The error of an answer that tells for how long to wait.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LimitError {
+    pub(crate) data: LimitData,
+}
+
+/// Two points in time, milliseconds since the Unix epoch.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LimitData {
+    pub(crate) server_time: i64,
+    pub(crate) retry_after: i64,
+}
+
 /// `GET /api/v3/time`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

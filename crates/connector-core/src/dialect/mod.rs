@@ -4,6 +4,7 @@
 //! [`Endpoint`] for each request the core can make, and the trait's functions turn neutral values into the venue's bytes
 //! and back. Throttler, engine, embedded venue, checklists and documentation all read these same declarations.
 
+mod calls;
 mod keys;
 mod perpetual;
 mod rest;
@@ -11,6 +12,7 @@ mod source;
 mod spec;
 mod symbols;
 
+pub use calls::{Answer, Call, Calls, WriteCall};
 pub use keys::{KeyKind, Keyring, Signature};
 pub use perpetual::{
     FundingInfoRest, FundingPaymentsQuery, LeverageQuery, MarginModeQuery, PerpetualRest, PositionModeQuery,
@@ -95,6 +97,8 @@ pub trait Dialect: Copy + Send + Sync + 'static {
     const SPEC: &'static Spec;
     /// Its requests.
     const REST: &'static Rest;
+    /// Those of its requests that can go over a stream as well, for users who want that.
+    const CALLS: Option<&'static Calls> = None;
 
     /// Signs a request: adds time, key and signature where the venue wants them; only the key if [`Draft::auth`] is
     /// [`Auth::Keyed`].

@@ -123,6 +123,8 @@ pub enum LinkRole {
     Public,
     /// The account's own events.
     User,
+    /// Requests about orders: see [`Calls`](crate::dialect::Calls).
+    Orders,
 }
 
 /// How a user link becomes private.

@@ -59,8 +59,17 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Whether it does what it is needed for. Orders have another way.
     pub(super) fn is_live(&self) -> bool {
-        self.stage == Stage::Live || (self.is_idle() && self.stage == Stage::Down)
+        self.stage == Stage::Live
+            || (self.is_idle() && self.stage == Stage::Down)
+            || self.spec.role == LinkRole::Orders
+    }
+
+    /// The connection a request can be written to now: not one that is about to be renewed.
+    pub(super) fn takes_calls(&self, now: Now) -> Option<LinkId> {
+        let lasts = self.deadline.is_some_and(|at| at > now.mono);
+        self.id.filter(|_| self.spec.role == LinkRole::Orders && self.stage == Stage::Live && lasts)
     }
 
     /// Whether it has nothing to carry, and so need not be open.
@@ -108,18 +117,25 @@ impl<D: Dialect> Engine<D> {
         self.links.get(index).map(|link| link.spec)
     }
 
+    fn link_role(&self, index: usize) -> Option<LinkRole> {
+        self.link_spec(index).map(|spec| spec.role)
+    }
+
     /// Spreads the pairs over as many links as the venue's bound on subscriptions asks for.
     pub(super) fn plan_links(&mut self) {
         for spec in D::SPEC.links {
             match spec.role {
-                LinkRole::User if self.trades() => drop(self.new_link(spec)),
-                LinkRole::User => {}
+                LinkRole::User if self.trades() => drop(self.new_link(spec, spec.name)),
+                LinkRole::User | LinkRole::Orders => {}
                 LinkRole::Public => {
                     for pair in self.feeds.pairs(|_| true) {
                         self.plan_pair(&pair);
                     }
                 }
             }
+        }
+        if let Some(calls) = self.calls() {
+            self.new_link(&calls.link, calls.address);
         }
     }
 
@@ -128,15 +144,15 @@ impl<D: Dialect> Engine<D> {
         let spec = D::SPEC.links.iter().find(|spec| spec.role == LinkRole::Public)?;
         let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
         let free = self.links.iter().position(|link| link.spec.name == spec.name && link.pairs.len() < room);
-        let index = free.unwrap_or_else(|| self.new_link(spec));
+        let index = free.unwrap_or_else(|| self.new_link(spec, spec.name));
         self.links.get_mut(index)?.pairs.push(pair.clone());
         Some(index)
     }
 
-    fn new_link(&mut self, spec: &'static LinkSpec) -> usize {
+    fn new_link(&mut self, spec: &'static LinkSpec, address: &str) -> usize {
         self.links.push(Link {
             spec,
-            url: self.config.urls.link(spec.name).unwrap_or_default().to_owned(),
+            url: self.config.urls.link(address).unwrap_or_default().to_owned(),
             pairs: Vec::new(),
             unsent: Unsent::default(),
             id: None,
@@ -229,6 +245,7 @@ impl<D: Dialect> Engine<D> {
                 self.subscribe(now, index, &pairs);
             }
             (LinkRole::User, Login::None | Login::Key) => self.recover(now, index),
+            (LinkRole::Orders, Login::None | Login::Key) => self.go_live(now, index),
         }
     }
 
@@ -362,6 +379,9 @@ impl<D: Dialect> Engine<D> {
         if self.config.tap.is_on() && role == LinkRole::Public {
             self.tap(now, bytes, None);
         }
+        if role == LinkRole::Orders && self.take_answer(now, index, id, bytes) {
+            return true;
+        }
         let Decoded { cold, result, quiet } = self.decode_frame(now, role, bytes);
         if quiet {
             return false;
@@ -391,7 +411,7 @@ impl<D: Dialect> Engine<D> {
             Message::Session(session) => self.on_session(now, index, &session),
             Message::Refusal(refusal) => self.on_refusal(now, index, refusal),
             message => {
-                if self.link_spec(index).is_some_and(|spec| spec.role == LinkRole::User) {
+                if self.link_role(index) == Some(LinkRole::User) {
                     self.account_heard = now.mono;
                 }
                 self.apply_account(now, message);
@@ -401,6 +421,7 @@ impl<D: Dialect> Engine<D> {
 
     fn on_session(&mut self, now: Now, index: usize, session: &Session) {
         match session.kind {
+            SessionKind::Login if self.link_role(index) == Some(LinkRole::Orders) => self.go_live(now, index),
             SessionKind::Login => self.recover(now, index),
             SessionKind::Subscribed => {
                 let confirmed = self.links.get_mut(index).and_then(|link| match &mut link.stage {
@@ -418,7 +439,7 @@ impl<D: Dialect> Engine<D> {
                 }
             }
             SessionKind::Expired => self.drop_link(now, index, "the venue ended the session"),
-            SessionKind::Closing => self.drop_link(now, index, "the venue announced that it will close"),
+            SessionKind::Closing => self.retire(now, index, "the venue announced that it will close"),
             _ => {}
         }
     }
@@ -494,12 +515,38 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
+    /// Gives a connection up that still works: one that answers are waited for on takes no more requests, and goes with the last
+    /// answer.
+    pub(super) fn retire(&mut self, now: Now, index: usize, reason: &str) {
+        let waits = |link: &&mut Link| {
+            let orders = link.spec.role == LinkRole::Orders && link.stage == Stage::Live;
+            orders && link.id.is_some_and(|id| self.requests.calls_wait_on(id))
+        };
+        match self.links.get_mut(index).filter(waits) {
+            Some(link) => link.deadline = None,
+            None => self.drop_link(now, index, reason),
+        }
+    }
+
+    /// Whether a connection is given up as soon as it is not waited for any more.
+    pub(super) fn is_retired(&self, index: usize) -> bool {
+        self.links.get(index).is_some_and(|link| {
+            link.spec.role == LinkRole::Orders && link.stage == Stage::Live && link.deadline.is_none()
+        })
+    }
+
     /// Gives a connection up before it ends by itself.
-    fn drop_link(&mut self, now: Now, index: usize, reason: &str) {
+    pub(super) fn drop_link(&mut self, now: Now, index: usize, reason: &str) {
         if let Some(id) = self.links.get(index).and_then(|link| link.id) {
             self.actions.push_back(Action::Close { link: id });
         }
         self.link_lost(now, index, reason);
+    }
+
+    pub(super) fn drop_link_by_id(&mut self, now: Now, id: LinkId, reason: &str) {
+        if let Some(index) = self.find(id) {
+            self.drop_link(now, index, reason);
+        }
     }
 
     pub(super) fn drop_link_of(&mut self, now: Now, pair: &Pair, reason: &str) {
@@ -529,7 +576,7 @@ impl<D: Dialect> Engine<D> {
         let Some(link) = self.links.get_mut(index) else { return };
         let lived = link.opened > Mono(0) && now.mono.since(link.opened) >= PROVEN;
         link.attempts = if lived { 0 } else { link.attempts + 1 };
-        link.id = None;
+        let lost = link.id.take();
         link.ended = Some(SmolStr::new(reason));
         link.deadline = None;
         link.opened = Mono(0);
@@ -545,6 +592,9 @@ impl<D: Dialect> Engine<D> {
         }
         let wait = self.backoff(Duration::from_millis(100), Duration::from_secs(10), attempt);
         self.set_timer(now.mono.after(wait), Timer::Reconnect(index));
+        if let Some(lost) = lost {
+            self.calls_lost(now, lost, reason);
+        }
     }
 
     /// Ends what has waited or been silent for too long.
@@ -556,7 +606,10 @@ impl<D: Dialect> Engine<D> {
             let reason = match (&link.stage, due, silent) {
                 (Stage::Down | Stage::Connecting, _, _) | (_, false, false) => continue,
                 (_, _, true) => "nothing was heard from the venue",
-                (Stage::Live, _, _) => "planned renewal before the venue's own limit",
+                (Stage::Live, _, _) => {
+                    self.retire(now, index, "planned renewal before the venue's own limit");
+                    continue;
+                }
                 (Stage::LoggingIn, _, _) => "the login was not answered",
                 (Stage::Subscribing(_), _, _) => "a subscription was not confirmed",
                 (Stage::Recovering, _, _) => "what was missed could not be read in time",

@@ -45,6 +45,7 @@ pub use classify::classify;
 pub use market::{BookView, FeedState};
 pub use meter::Meter;
 pub use recorder::JournalConfig;
+pub use requests::OrderEntry;
 
 use account::{AUDIT_BUSY, Holdings};
 use amending::Amends;
@@ -72,6 +73,8 @@ pub struct Config {
     pub book_depth: u32,
     /// Longest wait for an answer.
     pub request_timeout: Duration,
+    /// How orders and cancels go to the venue.
+    pub order_entry: OrderEntry,
     /// The recorder; `None` records nothing.
     pub journal: Option<JournalConfig>,
     /// Where to count; nowhere by default.
@@ -317,6 +320,7 @@ impl<D: Dialect> Engine<D> {
         for (operation, costs) in rows.chain(links) {
             throttler.check(operation, costs).map_err(|error| error.at(spec.name))?;
         }
+        requests::check_calls::<D>(&throttler, config.order_entry).map_err(|error| error.at(spec.name))?;
         let recorder = Recorder::new(config.journal.as_ref());
         let mut started = now.utc;
         let mut restored = Vec::new();
@@ -548,6 +552,7 @@ impl<D: Dialect> Machine for Engine<D> {
             self.request(now, Job::ServerTime);
         }
         self.watch_links(now);
+        self.watch_calls(now);
         self.watch_recorder(now);
         self.settle(now);
     }
@@ -570,6 +575,7 @@ impl<D: Dialect> Machine for Engine<D> {
             self.throttler.deadline(),
             self.tracker.deadline(),
             self.links_deadline(),
+            self.requests.calls_deadline(),
             self.recorder.deadline(),
         ]
         .into_iter()

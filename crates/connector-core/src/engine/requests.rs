@@ -1,6 +1,9 @@
 //! Requests: from a job to bytes, and from an answer back to what it means.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod calls;
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,8 +24,11 @@ use crate::order::OrderType;
 use crate::pair::Pair;
 use crate::position::PositionAction;
 use crate::throttle::{Charges, Lane, Outcome};
-use crate::time::{Now, UnixNanos};
-use crate::wire::{Action, HttpRequest, HttpResponse, RequestId, TransportError};
+use crate::time::{Mono, Now, UnixNanos};
+use crate::wire::{Action, HttpRequest, HttpResponse, LinkId, RequestId, TransportError};
+
+pub use calls::OrderEntry;
+pub(super) use calls::check_calls;
 
 /// What a request, or another thing that costs a limit, is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,6 +100,8 @@ struct Flying {
     sent: Now,
     charges: Charges,
     span: Span,
+    /// The connection it was written to, if it does not go by HTTP.
+    link: Option<LinkId>,
 }
 
 /// Requests on their way.
@@ -107,6 +115,8 @@ pub(super) struct Requests {
     awaiting_clock: Vec<(Job, u32)>,
     waiting: BTreeMap<u64, Waiting>,
     flying: BTreeMap<u64, Flying>,
+    /// By when the calls over a connection have to be answered, in the order they were sent.
+    call_deadlines: VecDeque<(Mono, u64)>,
     /// Where the next page of an order's fills starts.
     pages: BTreeMap<ClientOrderId, TradeId>,
 }
@@ -187,17 +197,18 @@ impl<D: Dialect> Engine<D> {
         if !self.requests.pending.insert(job.clone()) {
             return;
         }
-        let (draft, costs): (_, &[Cost]) = match &job {
-            Job::Connect(index) => (None, self.link_spec(*index).map_or(&[], |spec| spec.connect_cost)),
-            Job::Login(index) => (None, self.link_spec(*index).map_or(&[], |spec| spec.login_cost)),
+        let own = |costs: Option<&'static [Cost]>| Cow::Borrowed(costs.unwrap_or_default());
+        let (draft, costs): (_, Cow<'static, [Cost]>) = match &job {
+            Job::Connect(index) => (None, own(self.link_spec(*index).map(|spec| spec.connect_cost))),
+            Job::Login(index) => (None, own(self.link_spec(*index).map(|spec| spec.login_cost))),
             _ => match self.draft(&job) {
-                Ok((row, draft)) => (Some((row, draft)), row.costs),
+                Ok((row, draft)) => (Some((row, draft)), self.costs(row)),
                 Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
             },
         };
         let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
         let param = |name: &str| draft.as_ref().and_then(|(_, draft)| draft.param(name));
-        let charges = match self.throttler.charges(operation, costs, param) {
+        let charges = match self.throttler.charges(operation, &costs, param) {
             Ok(charges) => charges,
             Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
         };
@@ -272,16 +283,28 @@ impl<D: Dialect> Engine<D> {
                 _ => {}
             };
         };
-        let sealed = span.in_scope(|| self.seal(row, draft, now));
+        let (timeout, way) = (self.config.request_timeout, self.way(now, row));
+        let link = way.map(|way| way.link);
+        let sealed = span.in_scope(|| match way {
+            Some(way) => self.write_call(&way, draft, ticket, now),
+            None => self.seal(row, draft, now).map(|request| Action::Http {
+                id: RequestId(ticket),
+                request,
+                timeout,
+            }),
+        });
         match sealed {
-            Ok(request) => {
+            Ok(action) => {
                 if let Job::Place(id) = &job {
                     self.tracker.sent(now, id);
                 }
                 tracing::debug!(parent: &span, venue = D::SPEC.name, row = row.name, ticket, "request");
-                let timeout = self.config.request_timeout;
-                self.requests.flying.insert(ticket, Flying { job, attempt, row, sent: now, charges, span });
-                self.actions.push_back(Action::Http { id: RequestId(ticket), request, timeout });
+                if link.is_some() {
+                    self.requests.call_deadlines.push_back((now.mono.after(timeout), ticket));
+                }
+                let flying = Flying { job, attempt, row, sent: now, charges, span, link };
+                self.requests.flying.insert(ticket, flying);
+                self.actions.push_back(action);
             }
             Err(error) => {
                 self.throttler.release(&charges);
@@ -437,7 +460,7 @@ impl<D: Dialect> Engine<D> {
         id: RequestId,
         result: Result<HttpResponse, TransportError>,
     ) {
-        let Some(Flying { job, attempt, row, sent, charges, span }) = self.requests.flying.remove(&id.0)
+        let Some(Flying { job, attempt, row, sent, charges, span, .. }) = self.requests.flying.remove(&id.0)
         else {
             return;
         };
@@ -659,6 +682,7 @@ fn request_span<D: Dialect>(row: &'static str, ticket: u64, lane: Lane) -> Span 
         row,
         ticket,
         ?lane,
+        link = Empty,
         outcome = Empty,
         status = Empty,
         latency_us = Empty

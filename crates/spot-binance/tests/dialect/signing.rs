@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use spot_binance::SpotBinance;
 
 // D/rest-api/request-security publishes this pair with the vectors below.
-const KEY: &str = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A";
-const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
+pub(crate) const KEY: &str = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A";
+pub(crate) const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
 
 // RFC 8032, section 7.1, test 2, in the PKCS#8 form of RFC 8410.
 const RFC_8032_TEST_2: &str = "-----BEGIN PRIVATE KEY-----\n\
