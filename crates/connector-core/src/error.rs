@@ -48,6 +48,10 @@ pub enum Cause {
     WouldTake,
     /// A trading rule is broken: price, amount or notional.
     TradingRule,
+    /// The account's positions or open orders stand against it, or there is no position it could close.
+    Position,
+    /// What was to be set is so already.
+    Unchanged,
     /// The venue does not know the pair, or does not trade it now.
     Market,
     /// The venue could not read the request.
@@ -86,6 +90,10 @@ impl Cause {
             Self::Unchanged => "nothing: it is as wanted",
             Self::WouldTake => "move the price away from the book, or use a limit order",
             Self::TradingRule => "adjust price or amount to the pair's trading rule",
+            Self::Position => {
+                "look at the positions and open orders of the account: close or cancel them first, or close less"
+            }
+            Self::Unchanged => "nothing to do",
             Self::Market => "check the pair's name and that it is trading",
             Self::BadRequest => "this is a defect of the connector: please report it with the venue's text",
             Self::Unavailable => "wait; the connector retries by itself",
@@ -117,6 +125,8 @@ impl fmt::Display for Cause {
             Self::Unchanged => "unchanged",
             Self::WouldTake => "post-only order would take",
             Self::TradingRule => "trading rule broken",
+            Self::Position => "positions or orders stand against it",
+            Self::Unchanged => "nothing to change",
             Self::Market => "pair unknown or not trading",
             Self::BadRequest => "bad request",
             Self::Unavailable => "venue unavailable",
@@ -242,6 +252,8 @@ mod tests {
             InsufficientBalance,
             WouldTake,
             TradingRule,
+            Position,
+            Unchanged,
             Market,
             BadRequest,
             Unavailable,

@@ -309,6 +309,16 @@ impl<'t, 'i> Json<'t, 'i> {
         parse_decimal(self.text()?.as_bytes())
     }
 
+    /// The number, if it is one that stands without quotes. Exact up to 15 digits: the parser makes a binary fraction of
+    /// it, and its shortest text is what the venue wrote.
+    #[must_use]
+    pub fn number(self) -> Option<Decimal> {
+        match self.0.first() {
+            Some(Node::Static(StaticNode::F64(value))) => parse_decimal(value.to_string().as_bytes()),
+            _ => self.int().map(Decimal::from),
+        }
+    }
+
     /// The time, if it is an integer: milliseconds since the Unix epoch.
     #[inline]
     #[must_use]
@@ -569,6 +579,13 @@ mod tests {
                     value["list"].as_array().unwrap().iter().map(serde_json::Value::as_i64).collect();
                 assert_eq!(list, known);
             });
+        }
+
+        #[test]
+        fn numbers_without_quotes_are_exact(mantissa in -999_999_999_999_999_i64..=999_999_999_999_999, scale in 0_u32..18) {
+            let number = Decimal::new(mantissa, scale);
+            let read = parsed(&format!("[{number}]"), |json| json.items().next().and_then(Json::number));
+            prop_assert_eq!(read, Some(number));
         }
 
         #[test]
