@@ -53,8 +53,8 @@ pub fn maintenance_margin(notional: Decimal, brackets: &[LeverageBracket]) -> Op
 /// The largest notional that may be held at a leverage. `None` if there is no bound, or the brackets are not known.
 #[must_use]
 pub fn max_notional(leverage: Decimal, brackets: &[LeverageBracket]) -> Option<Decimal> {
-    let allowed = brackets.iter().filter(|bracket| bracket.max_leverage >= leverage);
-    match allowed.last() {
+    let mut allowed = brackets.iter().filter(|bracket| bracket.max_leverage >= leverage);
+    match allowed.next_back() {
         Some(bracket) => bracket.cap,
         None => brackets.first().map(|_| Decimal::ZERO),
     }
