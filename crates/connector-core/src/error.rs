@@ -40,10 +40,6 @@ pub enum Cause {
     DuplicateOrderId,
     /// Not enough available balance.
     InsufficientBalance,
-    /// Positions do not allow it: there is none to close, it would become too large, or one is in the way of a change.
-    Position,
-    /// The setting is already so: nothing was changed.
-    Unchanged,
     /// A post-only order would have traded at once.
     WouldTake,
     /// A trading rule is broken: price, amount or notional.
@@ -86,8 +82,6 @@ impl Cause {
             Self::OrderNotFound => "the order is unknown to the venue: check its id and pair",
             Self::DuplicateOrderId => "use a new client order id",
             Self::InsufficientBalance => "lower the amount or free balance",
-            Self::Position => "look at positions and open orders; close or cancel what is in the way",
-            Self::Unchanged => "nothing: it is as wanted",
             Self::WouldTake => "move the price away from the book, or use a limit order",
             Self::TradingRule => "adjust price or amount to the pair's trading rule",
             Self::Position => {
@@ -121,8 +115,6 @@ impl fmt::Display for Cause {
             Self::OrderNotFound => "order not found",
             Self::DuplicateOrderId => "duplicate order id",
             Self::InsufficientBalance => "insufficient balance",
-            Self::Position => "positions do not allow it",
-            Self::Unchanged => "unchanged",
             Self::WouldTake => "post-only order would take",
             Self::TradingRule => "trading rule broken",
             Self::Position => "positions or orders stand against it",

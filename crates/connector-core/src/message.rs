@@ -450,7 +450,8 @@ pub enum Message {
     PositionMode(PositionModeReport),
     /// A position is close to its liquidation.
     MarginCall(MarginCall),
-    /// The key of a private stream.
+    /// The key of a private stream. Shown as a session message of kind `listen_key`.
+    #[serde(rename = "session")]
     StreamKey(StreamKey),
     /// About the connection.
     Session(Session),

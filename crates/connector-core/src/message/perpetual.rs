@@ -209,11 +209,19 @@ pub struct MarginCall {
 }
 
 /// The key of a private stream: whoever has it can read the account, so it is never shown.
-#[derive(Clone, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StreamKey {
     /// The key.
-    #[serde(skip)]
     pub key: SmolStr,
+}
+
+impl Serialize for StreamKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeStruct as _;
+        let mut shown = serializer.serialize_struct("StreamKey", 1)?;
+        shown.serialize_field("kind", "listen_key")?;
+        shown.end()
+    }
 }
 
 impl fmt::Debug for StreamKey {
@@ -320,7 +328,7 @@ mod tests {
     #[test]
     fn a_stream_key_is_not_shown() {
         let message = Message::StreamKey(StreamKey { key: "pqia91ma19a5s61cv6a81va65sdf19v8a65a1".into() });
-        assert_eq!(shown(&message), json!({ "event": "stream_key" }));
+        assert_eq!(shown(&message), json!({ "event": "session", "kind": "listen_key" }));
         assert!(!format!("{message:?}").contains("pqia"));
     }
 }
