@@ -2,6 +2,8 @@
 //!
 //! Pure and synchronous: the same setup and the same calls give the same orders, trades and news, to the last digit.
 
+mod contracts;
+mod judging;
 mod living;
 mod market;
 mod placing;
@@ -19,13 +21,14 @@ use smol_str::SmolStr;
 
 use self::market::Market;
 pub use self::market::Ticker;
-use self::placing::Turn;
 use self::store::Store;
 use crate::keys::Keys;
 use crate::ledger::{Balance, HistoryQuery, Ledger, LedgerView, MOST_DIGITS};
 use crate::limits::{Charged, Limits, OrderCountPolicy, ScopeKey};
+use crate::listen_keys::ListenKeys;
 use crate::news::{BalanceCause, Best, Depth, News, PublicTrade, What};
 use crate::orders::{AccountId, EndReason, Execution, Order, Reject, Rule, Which};
+use crate::perpetual::{ContractSetup, State};
 use crate::random::Random;
 use crate::setup::{AccountSetup, Fees, MarketSetup, MarketStatus, Rules, Setup, SetupError};
 
@@ -37,7 +40,9 @@ pub struct Exchange {
     markets: BTreeMap<SmolStr, Market>,
     orders: Store,
     ledger: Ledger,
+    perpetual: State,
     keys: Keys,
+    listen_keys: ListenKeys,
     limits: Limits,
     order_count: OrderCountPolicy,
     book_interval: Duration,
@@ -67,6 +72,8 @@ impl Exchange {
             markets: BTreeMap::new(),
             orders: Store::new(setup.history_limit),
             ledger: Ledger::new(setup.fees, setup.fee_scale, setup.history_limit),
+            listen_keys: ListenKeys::new(setup.perpetual.listen_key_lifetime, setup.seed),
+            perpetual: State::new(setup.perpetual),
             keys,
             limits: Limits::new(&setup.pools, setup.escalation),
             order_count: setup.order_count,
@@ -79,7 +86,7 @@ impl Exchange {
             next_order_id: setup.first_order_id,
             next_execution_id: 1,
         };
-        for id in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
+        for id in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER, AccountId::INSURANCE] {
             let house = AccountSetup {
                 fees: Some(Fees { maker_ppm: 0, taker_ppm: 0 }),
                 ..AccountSetup::new(id, Vec::new())
@@ -222,6 +229,9 @@ impl Exchange {
         if setup.base == setup.quote || setup.reference_price < setup.rules.tick {
             return Err(wrong("base and quote must differ, the reference price must be a tick at least"));
         }
+        if let Some(fault) = setup.contract.as_ref().and_then(ContractSetup::fault) {
+            return Err(wrong(fault));
+        }
         let time = self.now;
         match self.markets.get_mut(&symbol) {
             // A market that comes back goes on counting where it stopped: trade and update ids never fall.
@@ -230,6 +240,7 @@ impl Exchange {
                 self.markets.insert(symbol.clone(), Market::new(setup, self.seed, time));
             }
         }
+        self.open_contract(&symbol)?;
         self.open_live_market(&symbol);
         self.tell(News::Market { time, symbol });
         Ok(())
@@ -242,11 +253,12 @@ impl Exchange {
     pub fn set_status(&mut self, symbol: &str, status: MarketStatus) -> Result<(), Reject> {
         self.listed(symbol).ok_or(Reject::UnknownMarket)?;
         if status == MarketStatus::Delisted {
-            let mut turn = Turn::new(symbol);
+            let mut turn = self.turn(symbol);
             for id in self.orders.live_on(symbol) {
                 self.end(id, OrderState::Expired, EndReason::MarketClosed, What::Expired, &mut turn);
             }
             self.close(turn);
+            self.settle_contract(symbol);
         }
         if let Some(market) = self.markets.get_mut(symbol) {
             market.setup.status = status;
@@ -301,7 +313,8 @@ impl Exchange {
         if !self.ledger.knows(account) {
             return Err(Reject::UnknownAccount);
         }
-        if !self.ledger.transfer(account, asset, amount) {
+        let overdrawn = amount < Decimal::ZERO && -amount > self.spendable(account, asset);
+        if overdrawn || !self.ledger.transfer(account, asset, amount) {
             return Err(Reject::InsufficientBalance);
         }
         let time = self.now;
@@ -309,6 +322,7 @@ impl Exchange {
         self.tell(News::Deposit { time, account, asset: asset.clone(), amount });
         let balances = vec![(asset.clone(), self.ledger.balance(account, asset))];
         self.tell(News::Balances { time, account, balances, cause: BalanceCause::Transfer });
+        self.note_transfer(account, asset, amount);
         Ok(())
     }
 
@@ -361,11 +375,19 @@ impl Exchange {
         self.order_count.pools.iter().map(charge).collect()
     }
 
-    /// Every asset's sum over all accounts and collected fees minus what came from outside: all zero, or money was
-    /// made or lost.
+    /// Every asset's sum over all accounts and collected fees minus what came from outside and what positions of contracts
+    /// have cost: all zero, or money was made or lost.
     #[must_use]
     pub fn imbalance(&self) -> Vec<(Asset, Decimal)> {
-        self.ledger.imbalance()
+        let mut sums: BTreeMap<Asset, Decimal> = self.ledger.imbalance().into_iter().collect();
+        let legs = self.perpetual.holders.values().flat_map(|holder| &holder.positions);
+        for ((symbol, _), position) in legs {
+            if let Some(contract) = self.markets.get(symbol).and_then(|market| market.setup.contract.as_ref())
+            {
+                *sums.entry(contract.collateral.clone()).or_default() -= position.cost;
+            }
+        }
+        sums.into_iter().collect()
     }
 
     fn listed(&self, symbol: &str) -> Option<&Market> {

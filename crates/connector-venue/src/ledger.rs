@@ -218,26 +218,58 @@ impl Ledger {
             balance.free -= price;
         }
         self.entry(account, received).free += gain;
-        let (fee, asset) = self.fee(settlement, received, gain);
+        self.charge(account, settlement.symbol, received, gain, settlement.is_maker)
+    }
+
+    /// Credits profit (positive) or debits a loss from what is free. The caller keeps the other side of it: the cost of
+    /// positions, or another account.
+    pub(crate) fn gain(&mut self, account: AccountId, asset: &Asset, amount: Decimal) {
+        self.entry(account, asset).free += amount;
+    }
+
+    /// Collects the fee of a trade of this value, in `asset` or what the account pays fees in instead.
+    pub(crate) fn charge(
+        &mut self,
+        account: AccountId,
+        symbol: &str,
+        asset: &Asset,
+        value: Decimal,
+        is_maker: bool,
+    ) -> (Decimal, Asset) {
+        let (fee, asset) = self.fee(account, symbol, is_maker, asset, value);
         self.entry(account, &asset).free -= fee;
         *self.collected.entry(asset.clone()).or_default() += fee;
         (fee, asset)
     }
 
-    fn fee(&self, settlement: &Settlement<'_>, received: &Asset, gain: Decimal) -> (Decimal, Asset) {
-        let fees = self.fees(settlement.account, settlement.symbol);
-        let ppm = if settlement.is_maker { fees.maker_ppm } else { fees.taker_ppm };
+    /// As fine as fees are, towards zero.
+    pub(crate) fn rounded(&self, amount: Decimal) -> Decimal {
+        amount.round_dp_with_strategy(self.fee_scale, rust_decimal::RoundingStrategy::ToZero).normalize()
+    }
+
+    pub(crate) const fn history_limit(&self) -> usize {
+        self.history_limit
+    }
+
+    fn fee(
+        &self,
+        account: AccountId,
+        symbol: &str,
+        is_maker: bool,
+        received: &Asset,
+        gain: Decimal,
+    ) -> (Decimal, Asset) {
+        let fees = self.fees(account, symbol);
+        let ppm = if is_maker { fees.maker_ppm } else { fees.taker_ppm };
         let part = |of: Decimal, ppm: i64| of * Decimal::new(ppm, 6);
-        let round = |fee: Decimal| {
-            fee.round_dp_with_strategy(self.fee_scale, rust_decimal::RoundingStrategy::ToZero).normalize()
-        };
-        let fee_asset = self.accounts.get(&settlement.account).and_then(|account| account.fee_asset.as_ref());
+        let round = |fee: Decimal| self.rounded(fee);
+        let fee_asset = self.accounts.get(&account).and_then(|account| account.fee_asset.as_ref());
         let third = fee_asset.filter(|_| ppm > 0).and_then(|third| {
             let (_, worth) =
                 third.worth.iter().find(|(asset, worth)| asset == received && *worth > Decimal::ZERO)?;
             let discounted = part(part(gain, ppm), 1_000_000 - third.discount_ppm);
             let fee = round(discounted / worth);
-            let free = self.balance(settlement.account, &third.asset).free;
+            let free = self.balance(account, &third.asset).free;
             (fee <= free).then(|| (fee, third.asset.clone()))
         });
         third.unwrap_or_else(|| (round(part(gain, ppm)), received.clone()))

@@ -75,6 +75,11 @@ impl LiveMarket {
         self.fair = in_ticks(fair, self.tick);
     }
 
+    /// The price it quotes around.
+    pub(crate) fn fair_price(&self) -> Decimal {
+        Decimal::from(self.fair) * self.tick
+    }
+
     /// When it acts next.
     pub(crate) fn next_time(&self) -> UnixNanos {
         self.next_quote.min(self.next_taker)

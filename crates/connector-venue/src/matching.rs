@@ -255,6 +255,12 @@ impl Book {
         Some(left)
     }
 
+    /// What the book has of a resting order; `None` if it does not rest there.
+    #[must_use]
+    pub fn resting(&self, side: Side, price: Decimal, order_id: u64) -> Option<Decimal> {
+        self.at(side, price).find(|order| order.order_id == order_id).map(|order| order.remaining)
+    }
+
     /// Whether there are changes [`Book::tell`] has not told.
     #[must_use]
     pub const fn has_changes(&self) -> bool {

@@ -3,6 +3,7 @@
 use connector_core::Asset;
 use connector_core::message::Level;
 use connector_core::order::Side;
+use connector_core::position::PositionMode;
 use connector_core::time::UnixNanos;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -10,6 +11,9 @@ use smol_str::SmolStr;
 
 use crate::ledger::Balance;
 use crate::orders::{AccountId, Execution, Order, Reject};
+use crate::perpetual::{
+    AccountCause, FundingRate, Income, LiquidationView, MarkPrice, PositionView, WalletChange,
+};
 
 /// What happened to an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -117,7 +121,8 @@ pub struct Best {
 }
 
 /// One change. Shape: in the order in which a venue sends them; within one request first all order news, then one
-/// balance news per account touched, then public trades, then the best prices.
+/// balance news per account touched, then public trades, then the best prices. On contracts there is no balance news: each
+/// fill is told as [`News::Account`] and then as [`News::Order`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -177,5 +182,83 @@ pub enum News {
         time: UnixNanos,
         /// The venue's symbol.
         symbol: SmolStr,
+    },
+    /// A wallet or positions of an account changed.
+    Account {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// Why.
+        cause: AccountCause,
+        /// The market it is about, if it is about one.
+        symbol: Option<SmolStr>,
+        /// Wallets that changed, absolute.
+        balances: Vec<WalletChange>,
+        /// Positions that changed, absolute; a funding of a position held with cross margin changes the wallet alone.
+        positions: Vec<PositionView>,
+    },
+    /// A funding payment of an account; follows its [`News::Account`].
+    Funding {
+        /// Whose.
+        account: AccountId,
+        /// The payment, of kind [`IncomeKind::Funding`](crate::perpetual::IncomeKind::Funding).
+        payment: Income,
+    },
+    /// A funding was settled; precedes the accounts' payments.
+    FundingRate(FundingRate),
+    /// Prices of a contract; told every
+    /// [`PerpetualSetup::mark_interval`](crate::perpetual::PerpetualSetup::mark_interval) and whenever one is set.
+    Mark(MarkPrice),
+    /// An account's leverage of a market changed, or was set to what it was.
+    Leverage {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// The venue's symbol.
+        symbol: SmolStr,
+        /// Notional ÷ initial margin.
+        leverage: Decimal,
+    },
+    /// An account's position mode changed.
+    PositionMode {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// The mode.
+        mode: PositionMode,
+    },
+    /// An account's multi-assets margin was switched.
+    MultiAssets {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// Whether it is on.
+        enabled: bool,
+    },
+    /// Positions are near their liquidation; told once until the margin has recovered.
+    MarginCall {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// The cross wallet, if positions with cross margin are among them.
+        cross_wallet: Option<Decimal>,
+        /// The positions.
+        positions: Vec<PositionView>,
+    },
+    /// A position was liquidated, for the public.
+    Liquidation(LiquidationView),
+    /// A listen key ended: it was closed, expired or was withdrawn.
+    ListenKeyExpired {
+        /// When.
+        time: UnixNanos,
+        /// Whose.
+        account: AccountId,
+        /// The key.
+        key: SmolStr,
     },
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use connector_core::Asset;
 use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
+use connector_core::position::PositionSide;
 use connector_core::time::UnixNanos;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -19,11 +20,13 @@ impl AccountId {
     pub const HOUSE_MAKER: Self = Self(u32::MAX);
     /// The house account that takes liquidity for the live market.
     pub const HOUSE_TAKER: Self = Self(u32::MAX - 1);
+    /// The insurance fund: takes over what a liquidation leaves, and keeps it.
+    pub const INSURANCE: Self = Self(u32::MAX - 2);
 
-    /// Whether the live market trades through this account; its orders make no private news and keep no history.
+    /// Whether the account is the exchange's own; its orders make no private news and keep no history.
     #[must_use]
     pub const fn is_house(self) -> bool {
-        self.0 >= Self::HOUSE_TAKER.0
+        self.0 >= Self::INSURANCE.0
     }
 }
 
@@ -78,6 +81,10 @@ pub struct Submit {
     pub client_id: Option<SmolStr>,
     /// Self-trade prevention; the market's default if absent.
     pub self_trade: Option<SelfTrade>,
+    /// The position it is for, on contracts: `Both` for the net position, else the leg.
+    pub position_side: PositionSide,
+    /// Whether it may only make a position smaller.
+    pub reduce_only: bool,
 }
 
 impl Submit {
@@ -93,6 +100,8 @@ impl Submit {
             amount: Amount::Base(amount),
             client_id: None,
             self_trade: None,
+            position_side: PositionSide::Both,
+            reduce_only: false,
         }
     }
 
@@ -117,6 +126,20 @@ impl Submit {
     #[must_use]
     pub fn client_id(mut self, id: impl AsRef<str>) -> Self {
         self.client_id = Some(SmolStr::new(id));
+        self
+    }
+
+    /// The same order for one leg of a hedged position.
+    #[must_use]
+    pub const fn position_side(mut self, side: PositionSide) -> Self {
+        self.position_side = side;
+        self
+    }
+
+    /// The same order, which may only make a position smaller.
+    #[must_use]
+    pub const fn reduce_only(mut self) -> Self {
+        self.reduce_only = true;
         self
     }
 
@@ -147,6 +170,28 @@ pub enum EndReason {
     MarketClosed,
     /// The exchange removed it on its own account.
     Administrative,
+    /// The position it was to reduce is gone, or orders with precedence reduce all of it.
+    ReduceOnly,
+    /// The account, or the position, was liquidated.
+    Liquidated,
+    /// The account was deleveraged on this market.
+    Deleveraged,
+}
+
+/// Where an order comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Origin {
+    /// Its account placed it.
+    #[default]
+    Account,
+    /// The exchange closes a position for lack of margin.
+    Liquidation,
+    /// The exchange closes a position as counterparty of somebody's liquidation.
+    Deleverage,
+    /// The exchange closes positions of a delisted contract.
+    Settlement,
 }
 
 /// An order's state at one moment.
@@ -190,6 +235,12 @@ pub struct Order {
     pub updated: UnixNanos,
     /// When it came to rest on the book; absent if it never did.
     pub working_since: Option<UnixNanos>,
+    /// The position it is for, on contracts: `Both` for the net position, else the leg.
+    pub position_side: PositionSide,
+    /// Whether it was asked to make a position smaller only. See [`Order::reduces`].
+    pub reduce_only: bool,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
 impl Order {
@@ -199,11 +250,22 @@ impl Order {
         self.amount - self.filled
     }
 
+    /// Whether it can only make a position smaller: it says so, or it closes a leg.
+    #[must_use]
+    pub const fn reduces(&self) -> bool {
+        self.reduce_only || closes_leg(self.position_side, self.side)
+    }
+
     /// Whether it rests on the book.
     #[must_use]
     pub const fn is_live(&self) -> bool {
         !self.state.is_terminal()
     }
+}
+
+/// Whether orders of this side close this leg.
+pub(crate) const fn closes_leg(leg: PositionSide, side: Side) -> bool {
+    matches!((leg, side), (PositionSide::Long, Side::Sell) | (PositionSide::Short, Side::Buy))
 }
 
 /// One order's part of a trade.
@@ -239,6 +301,10 @@ pub struct Execution {
     pub counter_order_id: u64,
     /// The other account.
     pub counter_account: AccountId,
+    /// The position it changed, on contracts.
+    pub position_side: PositionSide,
+    /// Profit made by closing, before fees, in the collateral asset; zero on spot markets.
+    pub realised_pnl: Decimal,
 }
 
 impl Execution {
@@ -321,4 +387,46 @@ pub enum Reject {
     /// A limit order without price.
     #[error("price missing")]
     PriceMissing,
+    /// A fill-or-kill order that cannot be filled, where the market refuses those.
+    #[error("the order cannot be filled completely")]
+    WouldNotFill,
+    /// The market is no perpetual contract.
+    #[error("the market is no contract")]
+    NoContract,
+    /// Not enough margin.
+    #[error("insufficient margin")]
+    InsufficientMargin,
+    /// A reduce-only order, or one that closes a leg, that would not only reduce.
+    #[error("the order would not only reduce the position")]
+    NotReducing,
+    /// A leg in one-way mode, none in hedge mode, or reduce-only in hedge mode.
+    #[error("the order's position side does not fit the position mode")]
+    PositionSide,
+    /// The position would be larger than its leverage allows.
+    #[error("the position would be too large for its leverage")]
+    PositionLimit,
+    /// The contract does not allow such a leverage.
+    #[error("leverage out of range")]
+    LeverageOutOfRange,
+    /// The leverage of an isolated position cannot be lowered.
+    #[error("the leverage of an isolated position cannot be lowered")]
+    IsolatedLeverage,
+    /// The setting is what it was asked to be.
+    #[error("nothing to change")]
+    NoChange,
+    /// Open orders are in the way.
+    #[error("there are open orders")]
+    HasOrders,
+    /// A position is in the way.
+    #[error("there is a position")]
+    HasPosition,
+    /// There is no such position.
+    #[error("there is no position")]
+    NoPosition,
+    /// Isolated margin and multi-assets margin exclude each other.
+    #[error("isolated margin and multi-assets margin exclude each other")]
+    MultiAssets,
+    /// The account has no live listen key, or keeping it alive is refused.
+    #[error("unknown listen key")]
+    UnknownListenKey,
 }

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use crate::keys::ApiKey;
 use crate::limits::{Escalation, OrderCountPolicy};
 use crate::orders::{AccountId, SelfTrade};
+use crate::perpetual::{ContractSetup, PerpetualSetup};
 
 /// What orders of a market must obey.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,6 +95,8 @@ pub struct MarketSetup {
     pub self_trade: SelfTrade,
     /// The live market; `None` leaves the book to the accounts alone.
     pub live: Option<Liveliness>,
+    /// What makes it a perpetual contract; `None` for a spot market.
+    pub contract: Option<ContractSetup>,
 }
 
 impl MarketSetup {
@@ -109,6 +112,7 @@ impl MarketSetup {
             status: MarketStatus::Trading,
             self_trade: SelfTrade::default(),
             live: None,
+            contract: None,
         }
     }
 
@@ -123,6 +127,13 @@ impl MarketSetup {
     #[must_use]
     pub const fn live(mut self, live: Liveliness) -> Self {
         self.live = Some(live);
+        self
+    }
+
+    /// The same market as a perpetual contract.
+    #[must_use]
+    pub fn perpetual(mut self, contract: ContractSetup) -> Self {
+        self.contract = Some(contract);
         self
     }
 }
@@ -150,7 +161,7 @@ pub struct FeeAsset {
 /// An account.
 #[derive(Clone, Debug)]
 pub struct AccountSetup {
-    /// Its id; below [`AccountId::HOUSE_TAKER`].
+    /// Its id; below [`AccountId::INSURANCE`].
     pub id: AccountId,
     /// What it owns at the start.
     pub balances: Vec<(Asset, Decimal)>,
@@ -193,6 +204,8 @@ pub struct Setup {
     pub escalation: Escalation,
     /// How placed and executed orders count towards order pools.
     pub order_count: OrderCountPolicy,
+    /// What holds for perpetual contracts.
+    pub perpetual: PerpetualSetup,
     /// How often changed levels are told.
     pub book_interval: Duration,
     /// The first order id; the first trade id is 1.
@@ -221,6 +234,7 @@ impl Setup {
             pools: Vec::new(),
             escalation: Escalation::default(),
             order_count: OrderCountPolicy::default(),
+            perpetual: PerpetualSetup::default(),
             book_interval: Duration::from_millis(100),
             first_order_id: 1,
             announce_rejections: false,

@@ -5,7 +5,7 @@ use connector_core::time::UnixNanos;
 use connector_core::{Asset, Decimal};
 use smol_str::SmolStr;
 
-use super::{Exchange, Market, Turn};
+use super::{Exchange, Market};
 use crate::live_market::{Action, typical_notional};
 use crate::news::{News, What};
 use crate::orders::{AccountId, EndReason, Reject, Submit};
@@ -16,9 +16,14 @@ impl Exchange {
     pub fn advance(&mut self, to: UnixNanos) {
         while let Some(next) = self.next_event_time().filter(|next| *next <= to) {
             let interval_ends = self.interval_end() == Some(next);
+            let contracts_act = self.next_contract_time().is_some_and(|due| due <= next);
             self.now = self.now.max(next);
             if interval_ends {
                 self.tell_books();
+                continue;
+            }
+            if contracts_act {
+                self.contracts_act();
                 continue;
             }
             let due = |market: &&Market| market.acts() == Some(next);
@@ -33,7 +38,12 @@ impl Exchange {
     /// When something will happen by itself next; `None` if nothing is due.
     #[must_use]
     pub fn next_event_time(&self) -> Option<UnixNanos> {
-        self.markets.values().filter_map(Market::acts).chain(self.interval_end()).min()
+        self.markets
+            .values()
+            .filter_map(Market::acts)
+            .chain(self.interval_end())
+            .chain(self.next_contract_time())
+            .min()
     }
 
     /// The end of the interval in which a book has changed.
@@ -83,7 +93,7 @@ impl Exchange {
         for action in actions {
             match *action {
                 Action::Cancel(id) => {
-                    let mut turn = Turn::new(symbol);
+                    let mut turn = self.turn(symbol);
                     self.end(id, OrderState::Cancelled, EndReason::Requested, What::Expired, &mut turn);
                     self.close(turn);
                 }
@@ -103,19 +113,22 @@ impl Exchange {
         if self.place(account, order) != Err(Reject::InsufficientBalance) {
             return;
         }
-        let Some((asset, amount)) = self.house_money(order) else { return };
+        let Some((asset, amount)) = self.house_money(account, order) else { return };
         if self.ledger.transfer(account, &asset, amount) {
             // A second refusal is the world's money at its end; the market then does without this order.
             let _ = self.place(account, order);
         }
     }
 
-    fn house_money(&self, order: &Submit) -> Option<(Asset, Decimal)> {
+    fn house_money(&self, account: AccountId, order: &Submit) -> Option<(Asset, Decimal)> {
         let setup = &self.markets.get(&order.symbol)?.setup;
         let notional = typical_notional(setup, setup.live?) * Decimal::from(10_000);
-        Some(match order.side {
+        let (asset, amount) = match order.side {
             Side::Buy => (setup.quote.clone(), notional.ceil()),
             Side::Sell => (setup.base.clone(), (notional / setup.reference_price).ceil()),
-        })
+        };
+        // Losses on contracts may have left the house with a debt.
+        let debt = -self.ledger.balance(account, &asset).free.min(Decimal::ZERO);
+        Some((asset, amount + debt))
     }
 }

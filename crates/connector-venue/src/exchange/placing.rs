@@ -1,33 +1,24 @@
 //! Orders from arrival to end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
 use connector_core::{Asset, Decimal};
 use smol_str::{SmolStr, ToSmolStr};
 
+use super::contracts::{Booked, ContractFill};
+use super::judging::{Ticket, is_multiple};
 use super::{Exchange, Market};
-use crate::ledger::{MOST_DIGITS, Settlement};
+use crate::ledger::Settlement;
 use crate::limits::ScopeKey;
 use crate::matching::{Incoming, Plan, Resting, Step, Want};
 use crate::news::{BalanceCause, News, PublicTrade, What};
 use crate::orders::{
-    AccountId, Amount, EndReason, Execution, Order, Placement, Reject, Rule, SelfTrade, Submit, Which,
+    AccountId, Amount, EndReason, Execution, Order, Origin, Placement, Reject, Rule, SelfTrade, Submit, Which,
 };
-use crate::setup::{MarketStatus, Rules};
 
 /// Length of the client ids made up for orders and cancels that have none.
 const CLIENT_ID_LENGTH: usize = 22;
-
-/// An order that will be taken: what it is and what matching will do with it.
-struct Ticket {
-    price: Option<Decimal>,
-    amount: Decimal,
-    quote_amount: Option<Decimal>,
-    time_in_force: TimeInForce,
-    self_trade: SelfTrade,
-    plan: Plan,
-}
 
 /// What one request has touched; news of balances, trades and the top of the book follow at its end.
 pub(super) struct Turn {
@@ -36,21 +27,27 @@ pub(super) struct Turn {
     trades: Vec<PublicTrade>,
     executions: Vec<Execution>,
     house_ended: Vec<u64>,
+    /// Whether the market is a contract, whose wallets are told fill by fill.
+    contract: bool,
+    /// Whether resting orders have shrunk since matching was planned.
+    pub(super) replan: bool,
 }
 
 impl Turn {
-    pub(super) fn new(symbol: &str) -> Self {
+    fn new(symbol: &str, contract: bool) -> Self {
         Self {
             symbol: SmolStr::new(symbol),
             touched: BTreeMap::new(),
             trades: Vec::new(),
             executions: Vec::new(),
             house_ended: Vec::new(),
+            contract,
+            replan: false,
         }
     }
 
     fn touch<'a>(&mut self, account: AccountId, assets: impl IntoIterator<Item = &'a Asset>) {
-        if !account.is_house() {
+        if !account.is_house() && !self.contract {
             self.touched.entry(account).or_default().extend(assets.into_iter().cloned());
         }
     }
@@ -74,22 +71,23 @@ impl Exchange {
     /// # Errors
     /// The first reason against it; nothing has changed then.
     pub fn place(&mut self, account: AccountId, submit: &Submit) -> Result<Placement, Reject> {
-        let ticket = match self.judge(account, submit) {
+        let mut ticket = match self.judge(account, submit) {
             Ok(ticket) => ticket,
             Err(reject) => {
                 self.announce_rejection(account, submit, reject);
                 return Err(reject);
             }
         };
-        let mut turn = Turn::new(&submit.symbol);
+        let mut turn = self.turn(&submit.symbol);
         let id = self.accept(account, submit, &ticket, &mut turn);
         if ticket.time_in_force != TimeInForce::Fok || ticket.plan.complete {
-            let can_end = ticket.quote_amount.is_none() || ticket.plan.complete;
-            for step in &ticket.plan.steps {
-                self.carry_out(id, *step, can_end, &mut turn);
-            }
+            let plan = std::mem::take(&mut ticket.plan);
+            ticket.plan = self.sweep(id, plan, ticket.wanted, &mut turn);
         }
         self.finish(id, &ticket, &mut turn);
+        if turn.contract {
+            self.trim(account, &submit.symbol, submit.position_side, &mut turn);
+        }
         let executions = std::mem::take(&mut turn.executions);
         let order = self.orders.get(id).cloned();
         self.close(turn);
@@ -117,7 +115,7 @@ impl Exchange {
     ) -> Result<Order, Reject> {
         let id = self.live_order(account, symbol, which)?;
         let cancel_id = cancel_id.map_or_else(|| self.made_up_id(), SmolStr::new);
-        let mut turn = Turn::new(symbol);
+        let mut turn = self.turn(symbol);
         self.end(id, OrderState::Cancelled, EndReason::Requested, What::Cancelled { cancel_id }, &mut turn);
         self.close(turn);
         self.orders.get(id).cloned().ok_or(Reject::UnknownOrder)
@@ -159,13 +157,21 @@ impl Exchange {
         let less = order.amount - amount;
         let freed = if order.side == Side::Buy { price * less } else { less };
         let asset = if order.side == Side::Buy { &market.setup.quote } else { &market.setup.base };
-        market.book.reduce(order.side, price, id, less);
+        let resting = market.book.resting(order.side, price, id).unwrap_or_default();
+        // An order that only reduces may rest with less than it asks for.
+        let too_much = resting - (amount - order.filled);
+        if too_much > Decimal::ZERO {
+            market.book.reduce(order.side, price, id, too_much);
+        }
         order.amount = amount;
-        order.locked -= freed;
         order.updated = self.now;
+        if market.setup.contract.is_none() {
+            order.locked -= freed;
+            self.ledger.unlock(account, asset, freed);
+        }
         let result = order.clone();
-        self.ledger.unlock(account, asset, freed);
-        let mut turn = Turn::new(symbol);
+        let mut turn = self.turn(symbol);
+        let Some(market) = self.markets.get(symbol) else { return Err(Reject::UnknownMarket) };
         turn.touch(account, [&market.setup.base, &market.setup.quote]);
         self.tell_order(&result, What::Replaced);
         self.close(turn);
@@ -179,7 +185,7 @@ impl Exchange {
     pub fn expire(&mut self, order_id: u64) -> Result<Order, Reject> {
         let live = self.orders.get(order_id).filter(|order| order.is_live());
         let symbol = live.ok_or(Reject::UnknownOrder)?.symbol.clone();
-        let mut turn = Turn::new(&symbol);
+        let mut turn = self.turn(&symbol);
         self.end(order_id, OrderState::Expired, EndReason::Administrative, What::Expired, &mut turn);
         let order = self.orders.get(order_id).cloned().ok_or(Reject::UnknownOrder);
         self.close(turn);
@@ -190,76 +196,6 @@ impl Exchange {
         self.listed(symbol).ok_or(Reject::UnknownMarket)?;
         let order = self.orders.find(account, symbol, which).filter(|order| order.is_live());
         order.map(|order| order.id).ok_or(Reject::UnknownOrder)
-    }
-
-    /// Finds what speaks against an order: first its form, then the market's rules, then the market's state, then the
-    /// account.
-    fn judge(&self, account: AccountId, submit: &Submit) -> Result<Ticket, Reject> {
-        if !self.ledger.knows(account) {
-            return Err(Reject::UnknownAccount);
-        }
-        let market = self.listed(&submit.symbol).ok_or(Reject::UnknownMarket)?;
-        let rules = &market.setup.rules;
-        let market_order = submit.order_type == OrderType::Market;
-        if !rules.order_types.contains(&submit.order_type) {
-            return Err(Reject::UnsupportedType);
-        }
-        let price = match submit.price {
-            _ if market_order => None,
-            Some(price) => Some(price.normalize()),
-            None => return Err(Reject::PriceMissing),
-        };
-        let want = check_amount(submit, market, price)?;
-        if market.setup.status != MarketStatus::Trading {
-            return Err(Reject::MarketClosed);
-        }
-        self.check_account(account, submit, rules)?;
-        let self_trade = submit.self_trade.unwrap_or(market.setup.self_trade);
-        let plan = market.book.plan(&Incoming { account, side: submit.side, limit: price, want, self_trade });
-        let meets_someone = !plan.steps.is_empty() || plan.taker_expires;
-        if submit.order_type == OrderType::LimitMaker && meets_someone {
-            return Err(Reject::WouldTake);
-        }
-        let (amount, quote_amount) = match want {
-            Want::Base(amount) => (amount, None),
-            // Not even one step can be had for the money.
-            Want::Quote { .. } if plan.complete && plan.filled.is_zero() => {
-                return Err(Reject::Rule(Rule::LotSize));
-            }
-            Want::Quote { amount, .. } => (plan.filled, Some(amount)),
-        };
-        let (asset, needed) = match (submit.side, price) {
-            (Side::Sell, _) => (&market.setup.base, amount),
-            (Side::Buy, Some(price)) => (&market.setup.quote, price * amount),
-            (Side::Buy, None) => (&market.setup.quote, quote_amount.unwrap_or(plan.cost)),
-        };
-        if self.ledger.balance(account, asset).free < needed {
-            return Err(Reject::InsufficientBalance);
-        }
-        let time_in_force = match submit.order_type {
-            OrderType::Limit => submit.time_in_force,
-            OrderType::LimitMaker | OrderType::Market => TimeInForce::Gtc,
-        };
-        Ok(Ticket { price, amount, quote_amount, time_in_force, self_trade, plan })
-    }
-
-    fn check_account(&self, account: AccountId, submit: &Submit, rules: &Rules) -> Result<(), Reject> {
-        if account.is_house() {
-            return Ok(());
-        }
-        if let Some(client) = &submit.client_id {
-            let same = self.orders.find(account, &submit.symbol, &Which::Client(client.clone()));
-            if same.is_some_and(Order::is_live) {
-                return Err(Reject::DuplicateClientId);
-            }
-        }
-        let open = || self.orders.live(account).filter(|order| order.symbol == submit.symbol).count();
-        match rules.max_open_orders {
-            Some(most) if submit.order_type != OrderType::Market && open() >= most => {
-                Err(Reject::Rule(Rule::MaxOpenOrders))
-            }
-            _ => Ok(()),
-        }
     }
 
     fn announce_rejection(&mut self, account: AccountId, submit: &Submit, reject: Reject) {
@@ -304,10 +240,24 @@ impl Exchange {
             created: self.now,
             updated: self.now,
             working_since: None,
+            position_side: submit.position_side,
+            reduce_only: submit.reduce_only,
+            origin: Origin::Account,
         }
     }
 
     fn accept(&mut self, account: AccountId, submit: &Submit, ticket: &Ticket, turn: &mut Turn) -> u64 {
+        self.accept_from(account, submit, ticket, Origin::Account, turn)
+    }
+
+    fn accept_from(
+        &mut self,
+        account: AccountId,
+        submit: &Submit,
+        ticket: &Ticket,
+        origin: Origin,
+        turn: &mut Turn,
+    ) -> u64 {
         let client_id = match &submit.client_id {
             Some(id) => id.clone(),
             None if account.is_house() => SmolStr::default(),
@@ -319,6 +269,7 @@ impl Exchange {
             time_in_force: ticket.time_in_force,
             self_trade: ticket.self_trade,
             working_since: Some(self.now),
+            origin,
             ..self.blank(account, submit, client_id, (ticket.amount, ticket.quote_amount))
         };
         self.next_order_id += 1;
@@ -346,7 +297,7 @@ impl Exchange {
         let Some(side) = self.orders.get(taker).map(|order| order.side) else { return };
         let Some(market) = self.markets.get_mut(&turn.symbol) else { return };
         let trade_id = market.take_trade_id();
-        market.book.reduce(side.opposite(), price, maker, amount);
+        let left = market.book.reduce(side.opposite(), price, maker, amount);
         let buys = side == Side::Buy;
         let trade = PublicTrade {
             symbol: turn.symbol.clone(),
@@ -363,6 +314,98 @@ impl Exchange {
         let matched = Match { trade_id, price, amount, taker, maker, taker_can_end };
         self.fill(matched, false, turn);
         self.fill(matched, true, turn);
+        if turn.contract {
+            if left.is_none_or(|left| left.is_zero()) {
+                // The book had less of it than was asked for: there was no more to reduce.
+                self.end(maker, OrderState::Expired, EndReason::ReduceOnly, What::Expired, turn);
+            }
+            self.trim_both(taker, maker, turn);
+        }
+    }
+
+    fn trim_both(&mut self, taker: u64, maker: u64, turn: &mut Turn) {
+        let symbol = turn.symbol.clone();
+        for id in [taker, maker] {
+            if let Some((account, leg)) =
+                self.orders.get(id).map(|order| (order.account, order.position_side))
+            {
+                self.trim(account, &symbol, leg, turn);
+            }
+        }
+    }
+
+    /// Carries a plan out, and plans anew whenever resting orders have shrunk meanwhile. Returns the plan that came to its
+    /// end, without steps.
+    pub(super) fn sweep(
+        &mut self,
+        id: u64,
+        mut plan: Plan,
+        wanted: Option<Decimal>,
+        turn: &mut Turn,
+    ) -> Plan {
+        let can_end = wanted.is_some() || plan.complete;
+        turn.replan = false;
+        let mut steps = VecDeque::from(std::mem::take(&mut plan.steps));
+        while let Some(step) = steps.pop_front() {
+            self.carry_out(id, step, can_end, turn);
+            if !std::mem::take(&mut turn.replan) {
+                continue;
+            }
+            let (Some(wanted), Some(order)) = (wanted, self.orders.get(id)) else { continue };
+            let Some(market) = self.markets.get(&turn.symbol) else { continue };
+            plan = market.book.plan(&Incoming {
+                account: order.account,
+                side: order.side,
+                limit: order.price,
+                want: Want::Base(wanted - order.filled),
+                self_trade: order.self_trade,
+            });
+            steps = VecDeque::from(std::mem::take(&mut plan.steps));
+        }
+        plan
+    }
+
+    /// Takes an order of the exchange itself without judging it; it never rests.
+    pub(super) fn accept_forced(
+        &mut self,
+        account: AccountId,
+        submit: &Submit,
+        origin: Origin,
+        turn: &mut Turn,
+    ) -> u64 {
+        let Amount::Base(amount) = submit.amount else { return 0 };
+        let ticket = Ticket {
+            price: submit.price,
+            amount,
+            quote_amount: None,
+            time_in_force: submit.time_in_force,
+            self_trade: SelfTrade::ExpireMaker,
+            wanted: Some(amount),
+            plan: Plan::default(),
+        };
+        self.accept_from(account, submit, &ticket, origin, turn)
+    }
+
+    /// Trades two orders with each other outside the book. The public is not told, and the last price stays.
+    pub(super) fn trade_between(
+        &mut self,
+        taker: u64,
+        maker: u64,
+        price: Decimal,
+        amount: Decimal,
+        turn: &mut Turn,
+    ) {
+        let Some(market) = self.markets.get_mut(&turn.symbol) else { return };
+        let trade_id = market.take_trade_id();
+        let matched = Match { trade_id, price, amount, taker, maker, taker_can_end: true };
+        self.fill(matched, false, turn);
+        self.fill(matched, true, turn);
+        self.trim_both(taker, maker, turn);
+    }
+
+    pub(super) fn turn(&self, symbol: &str) -> Turn {
+        let market = self.markets.get(symbol);
+        Turn::new(symbol, market.is_some_and(|market| market.setup.contract.is_some()))
     }
 
     /// One side of a trade: its money, its order, its record.
@@ -372,25 +415,43 @@ impl Exchange {
             if is_maker { (matched.maker, matched.taker) } else { (matched.taker, matched.maker) };
         let Some(counter_account) = self.orders.get(counter).map(|order| order.account) else { return };
         let Some(market) = self.markets.get(&turn.symbol) else { return };
-        let Some(order) = self.orders.get_mut(id) else { return };
+        let Some(order) = self.orders.get(id) else { return };
         let cost = price * amount;
-        let (commission, commission_asset) = self.ledger.settle(&Settlement {
-            account: order.account,
-            symbol: &turn.symbol,
-            base: &market.setup.base,
-            quote: &market.setup.quote,
-            side: order.side,
-            amount,
-            cost,
-            is_maker,
-        });
+        let booked = if turn.contract {
+            self.book_fill(&ContractFill {
+                account: order.account,
+                symbol: &turn.symbol,
+                leg: order.position_side,
+                side: order.side,
+                price,
+                amount,
+                is_maker,
+                origin: order.origin,
+                trade_id,
+            })
+        } else {
+            let (commission, commission_asset) = self.ledger.settle(&Settlement {
+                account: order.account,
+                symbol: &turn.symbol,
+                base: &market.setup.base,
+                quote: &market.setup.quote,
+                side: order.side,
+                amount,
+                cost,
+                is_maker,
+            });
+            Some(Booked { commission, commission_asset, realised: Decimal::ZERO })
+        };
+        let Some(Booked { commission, commission_asset, realised }) = booked else { return };
+        let Some(market) = self.markets.get(&turn.symbol) else { return };
+        let Some(order) = self.orders.get_mut(id) else { return };
         let first = order.filled.is_zero();
         order.filled += amount;
         order.filled_quote += cost;
         order.updated = self.now;
         let ended = order.filled == order.amount && (is_maker || matched.taker_can_end);
         order.state = if ended { OrderState::Filled } else { OrderState::PartiallyFilled };
-        if is_maker {
+        if is_maker && !turn.contract {
             order.locked -= if order.side == Side::Buy { cost } else { amount };
         }
         let order = order.clone();
@@ -417,6 +478,8 @@ impl Exchange {
             time: self.now,
             counter_order_id: counter,
             counter_account,
+            position_side: order.position_side,
+            realised_pnl: realised,
         };
         self.next_execution_id += 1;
         turn.touch(order.account, [&market.setup.base, &market.setup.quote, &execution.commission_asset]);
@@ -441,7 +504,12 @@ impl Exchange {
     /// What becomes of the part of a new order that did not trade.
     fn finish(&mut self, id: u64, ticket: &Ticket, turn: &mut Turn) {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.is_live()) else { return };
+        let (account, side, leg) = (order.account, order.side, order.position_side);
+        let reduces = order.reduces();
+        let held = if reduces { self.reducible(account, &turn.symbol, leg, side) } else { Decimal::ZERO };
+        let Some(order) = self.orders.get_mut(id) else { return };
         let reason = match (order.order_type, ticket.time_in_force) {
+            _ if reduces && held.is_zero() => Some(EndReason::ReduceOnly),
             (OrderType::Market, _) if ticket.plan.taker_expires => Some(EndReason::SelfTrade),
             (OrderType::Market, _) => Some(EndReason::NoLiquidity),
             (_, TimeInForce::Fok) => Some(EndReason::FillOrKill),
@@ -453,13 +521,17 @@ impl Exchange {
             return self.end(id, OrderState::Expired, reason, What::Expired, turn);
         }
         let (Some(price), Some(market)) = (order.price, self.markets.get_mut(&turn.symbol)) else { return };
-        let remaining = order.remaining();
-        let (asset, locked) = match order.side {
-            Side::Buy => (&market.setup.quote, price * remaining),
-            Side::Sell => (&market.setup.base, remaining),
-        };
-        order.locked = locked;
-        self.ledger.lock(order.account, asset, locked);
+        let mut remaining = order.remaining();
+        if reduces {
+            remaining = remaining.min(held);
+        } else if !turn.contract {
+            let (asset, locked) = match order.side {
+                Side::Buy => (&market.setup.quote, price * remaining),
+                Side::Sell => (&market.setup.base, remaining),
+            };
+            order.locked = locked;
+            self.ledger.lock(order.account, asset, locked);
+        }
         let resting = Resting { order_id: id, account: order.account, remaining };
         market.book.rest(order.side, price, resting);
     }
@@ -470,11 +542,14 @@ impl Exchange {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.is_live()) else { return };
         let (base, quote) = (&market.setup.base, &market.setup.quote);
         if let Some(price) = order.price
-            && market.book.reduce(order.side, price, id, order.remaining()).is_some()
+            && let Some(resting) = market.book.resting(order.side, price, id)
         {
-            let asset = if order.side == Side::Buy { quote } else { base };
-            self.ledger.unlock(order.account, asset, order.locked);
-            order.locked = Decimal::ZERO;
+            market.book.reduce(order.side, price, id, resting);
+            if !turn.contract {
+                let asset = if order.side == Side::Buy { quote } else { base };
+                self.ledger.unlock(order.account, asset, order.locked);
+                order.locked = Decimal::ZERO;
+            }
         }
         order.state = state;
         order.reason = Some(reason);
@@ -516,56 +591,4 @@ impl Exchange {
             self.tell(News::Order { time: self.now, account: order.account, order, what });
         }
     }
-}
-
-/// Checks amount and price against the market's rules.
-fn check_amount(submit: &Submit, market: &Market, price: Option<Decimal>) -> Result<Want, Reject> {
-    let rules = &market.setup.rules;
-    if let Some(price) = price {
-        let within = price >= rules.min_price && price <= rules.max_price;
-        if !within || !is_multiple(price, rules.tick) {
-            return Err(Reject::Rule(Rule::PriceFilter));
-        }
-        if let Some((lowest, highest)) = rules.percent_price {
-            let last = market.last_price();
-            if price < last * lowest || price > last * highest {
-                return Err(Reject::Rule(Rule::PercentPrice));
-            }
-        }
-    }
-    match submit.amount {
-        Amount::Base(amount) => {
-            let amount = amount.normalize();
-            let within = amount >= rules.min_amount && amount <= rules.max_amount;
-            if !within || !is_multiple(amount, rules.step) {
-                return Err(Reject::Rule(Rule::LotSize));
-            }
-            if price.is_none() && rules.market_max_amount.is_some_and(|most| amount > most) {
-                return Err(Reject::Rule(Rule::MarketLotSize));
-            }
-            if price.unwrap_or_else(|| market.last_price()) * amount < rules.min_notional {
-                return Err(Reject::Rule(Rule::MinNotional));
-            }
-            Ok(Want::Base(amount))
-        }
-        Amount::Quote(_) if price.is_some() => Err(Reject::UnsupportedType),
-        Amount::Quote(amount) => {
-            let amount = amount.normalize();
-            let most = rules.market_max_amount.unwrap_or(rules.max_amount) * market.last_price();
-            if amount <= Decimal::ZERO || amount.scale() > MOST_DIGITS {
-                return Err(Reject::Rule(Rule::LotSize));
-            }
-            if amount > most {
-                return Err(Reject::Rule(Rule::MarketLotSize));
-            }
-            if amount < rules.min_notional {
-                return Err(Reject::Rule(Rule::MinNotional));
-            }
-            Ok(Want::Quote { amount, step: rules.step })
-        }
-    }
-}
-
-fn is_multiple(value: Decimal, unit: Decimal) -> bool {
-    value.checked_rem(unit).is_some_and(|rest| rest.is_zero())
 }

@@ -68,6 +68,7 @@ fn told(exchange: &mut Exchange) -> Vec<String> {
         News::Best { .. } => "best".to_owned(),
         News::Trade(_) => "public".to_owned(),
         News::Market { .. } => "market".to_owned(),
+        other => format!("{other:?}"),
     };
     exchange.take_news().into_iter().map(short).collect()
 }
