@@ -2,6 +2,7 @@
 //! runs this program by turns with them. Each crate reads and keeps a frame the way its users have it done. Loopback only.
 
 mod barter;
+mod govern;
 mod hft;
 mod receive;
 #[cfg(feature = "sdk")]
@@ -49,6 +50,9 @@ fn run() -> Result<(), Failure> {
     }
     if asked.wants("ws/receive") {
         runtime.block_on(receive::run(if asked.test { 1 } else { 9 }))?;
+    }
+    if asked.wants("limiter/one") {
+        govern::one(if asked.test { 10 } else { 2_000 })?;
     }
     #[cfg(feature = "sdk")]
     if asked.wants("order/out") || asked.wants("order/ack") {
