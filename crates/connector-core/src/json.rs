@@ -372,16 +372,26 @@ pub fn required_list<'t, 'i>(
     list.filter(|list| list.is_array()).ok_or_else(|| DecodeError::new(what, "the list is missing"))
 }
 
-/// Reads each entry of a list and emits what `take` makes of it. An entry that cannot be read is told as
-/// [`Message::Skipped`], with the text of its member `key`, and the rest is kept: one odd entry must not hide the others.
+/// Reads each entry of a list as a structure and emits what `take` makes of it, as [`each`] does.
 pub fn entries<'t, 'i: 't, T: Deserialize<'i>, M: IntoIterator<Item = Message>>(
     list: Json<'t, 'i>,
     (what, key): (&'static str, &str),
     out: &mut dyn Sink,
     mut take: impl FnMut(T) -> Result<M, DecodeError>,
 ) {
+    each(list, key, out, |entry| entry.read(what).and_then(&mut take));
+}
+
+/// Emits what `take` makes of each entry of a list. An entry that cannot be read is told as [`Message::Skipped`], with the text of
+/// its member `key`, and the rest is kept: one odd entry must not hide the others.
+pub fn each<'t, 'i: 't, M: IntoIterator<Item = Message>>(
+    list: Json<'t, 'i>,
+    key: &str,
+    out: &mut dyn Sink,
+    mut take: impl FnMut(Json<'t, 'i>) -> Result<M, DecodeError>,
+) {
     for entry in list.items() {
-        match entry.read(what).and_then(&mut take) {
+        match take(entry) {
             Ok(messages) => messages.into_iter().for_each(|message| out.message(message)),
             Err(error) => {
                 let error = match entry.get(key).and_then(Json::text) {

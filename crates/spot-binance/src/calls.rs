@@ -9,8 +9,9 @@ use connector_core::dialect::{
 use connector_core::json::raw_members;
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::spec::{API_CONNECT_COST, DAY, ORDERS_DAY, ORDERS_TEN_SECONDS, SPEC, WEIGHT, WS_API, docs};
-use crate::wire;
+use crate::family::{ORDERS_TEN_SECONDS, WEIGHT};
+use crate::spec::{API_CONNECT_COST, DAY, ORDERS_DAY, SPEC, WS_API, docs};
+use crate::{family, wire};
 
 const TRADING: Source = docs!("websocket-api/trading-requests");
 
@@ -55,7 +56,7 @@ fn write(call: &Call, mut draft: Draft, id: u64, keys: &Keyring, stamp: Stamp) -
         }
         payload.extend([name, "=", value]);
     }
-    let signature = crate::written(&keys.sign(payload.as_bytes())?);
+    let signature = family::written(&keys.sign(payload.as_bytes())?);
     let mut text = format!(r#"{{"id":{id},"method":"{}","params":{{"#, call.method);
     text.reserve(payload.len() + signature.len() + 8 * params.len() + 32);
     for (name, value) in params {

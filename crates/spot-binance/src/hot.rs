@@ -3,37 +3,27 @@
 
 use connector_core::TradeId;
 use connector_core::dialect::Symbols;
-use connector_core::message::{BookMessage, Level, Sink, Trade};
+use connector_core::message::{BookMessage, Sink, Trade};
 use connector_core::order::Side;
-use connector_core::scan::Scan;
 
-use crate::stream::told_best;
+use crate::family::{Buffers, Opened};
 
 /// Reads a frame of depth changes, a trade or a best price, raw or from a combined stream.
 pub(crate) fn frame(
     bytes: &[u8],
     symbols: &Symbols,
-    (bids, asks): (&mut Vec<Level>, &mut Vec<Level>),
+    (bids, asks): Buffers<'_>,
     out: &mut impl Sink,
 ) -> Option<()> {
-    let mut scan = Scan::new(bytes);
-    let combined = scan.skip_if(br#"{"stream":""#);
-    if combined {
-        scan.skip_text()?;
-        scan.skip(br#","data":"#)?;
-    }
-    let end = |scan: &mut Scan<'_>| {
-        scan.skip(b"}")?;
-        if combined {
-            scan.skip(b"}")?;
-        }
-        scan.is_done().then_some(())
-    };
-    if scan.skip_if(br#"{"u":"#) {
-        best_price(scan, symbols, end, out)
-    } else if scan.skip_if(br#"{"e":"trade","E":"#) {
-        trade(scan, symbols, end, out)
+    let mut frame = Opened::new(bytes)?;
+    if frame.scan.skip_if(br#"{"u":"#) {
+        let best = frame.best_price(symbols)?;
+        frame.end()?;
+        out.best_price(best);
+    } else if frame.scan.skip_if(br#"{"e":"trade","E":"#) {
+        trade(frame, symbols, out)?;
     } else {
+        let scan = &mut frame.scan;
         scan.skip(br#"{"e":"depthUpdate","E":"#)?;
         let time = Some(scan.millis()?);
         scan.skip(br#","s":""#)?;
@@ -42,46 +32,16 @@ pub(crate) fn frame(
         let first_id = Some(scan.uint()?);
         scan.skip(br#","u":"#)?;
         let last_id = Some(scan.uint()?);
-        scan.skip(br#","b":"#)?;
-        scan.levels(bids)?;
-        scan.skip(br#","a":"#)?;
-        scan.levels(asks)?;
-        end(&mut scan)?;
+        frame.levels(bids, asks)?;
+        frame.end()?;
         let market = symbols.market(symbol);
         out.book(BookMessage { first_id, last_id, time, ..BookMessage::diff(&market, bids, asks) });
-        Some(())
     }
-}
-
-fn best_price(
-    mut scan: Scan<'_>,
-    symbols: &Symbols,
-    end: impl Fn(&mut Scan<'_>) -> Option<()>,
-    out: &mut impl Sink,
-) -> Option<()> {
-    let id = Some(scan.uint()?);
-    scan.skip(br#","s":""#)?;
-    let symbol = scan.text()?;
-    scan.skip(br#","b":""#)?;
-    let bid = scan.decimal()?;
-    scan.skip(br#","B":""#)?;
-    let bid_amount = scan.decimal()?;
-    scan.skip(br#","a":""#)?;
-    let ask = scan.decimal()?;
-    scan.skip(br#","A":""#)?;
-    let ask_amount = scan.decimal()?;
-    end(&mut scan)?;
-    let market = symbols.market(symbol);
-    out.best_price(told_best(market, id, (bid, bid_amount), (ask, ask_amount)));
     Some(())
 }
 
-fn trade(
-    mut scan: Scan<'_>,
-    symbols: &Symbols,
-    end: impl Fn(&mut Scan<'_>) -> Option<()>,
-    out: &mut impl Sink,
-) -> Option<()> {
+fn trade(mut frame: Opened<'_>, symbols: &Symbols, out: &mut impl Sink) -> Option<()> {
+    let scan = &mut frame.scan;
     scan.uint()?;
     scan.skip(br#","s":""#)?;
     let symbol = scan.text()?;
@@ -99,15 +59,9 @@ fn trade(
         scan.skip(b"false")?;
     }
     scan.skip(br#","M":true"#)?;
-    end(&mut scan)?;
-    out.trade(Trade {
-        market: symbols.market(symbol),
-        trade_id,
-        price,
-        amount,
-        taker_side: if seller_is_taker { Side::Sell } else { Side::Buy },
-        time,
-    });
+    frame.end()?;
+    let taker_side = if seller_is_taker { Side::Sell } else { Side::Buy };
+    out.trade(Trade { market: symbols.market(symbol), trade_id, price, amount, taker_side, time });
     Some(())
 }
 

@@ -5,6 +5,7 @@
 //! API's signed subscription, as listen keys have ended for spot.
 
 mod calls;
+pub mod family;
 mod hot;
 mod rest;
 mod spec;
@@ -15,12 +16,10 @@ mod wire;
 
 use connector_core::Error;
 use connector_core::dialect::{
-    Calls, Channel, DecodeError, Dialect, Draft, Frame, KeyKind, Keyring, Rest, Signature, Spec, Stamp,
-    VenueError, percent_encode,
+    Calls, Channel, DecodeError, Dialect, Draft, Frame, Keyring, Rest, Spec, Stamp, VenueError,
 };
-use connector_core::json::find_error;
 use connector_core::message::Sink;
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 /// The README's example, compiled and run.
 #[cfg(doctest)]
@@ -41,23 +40,12 @@ impl Dialect for SpotBinance {
     const REST: &'static Rest = &rest::REST;
     const CALLS: Option<&'static Calls> = Some(&calls::CALLS);
 
-    /// Adds `timestamp` and `signature` to the query string and the key to the headers. All parameters travel in the query
-    /// string, whatever the method, so that what is signed is what is sent.
     fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
-        draft.query.push("timestamp", stamp.time.millis());
-        let mut text = String::new();
-        // Room for a signature of the usual kind.
-        draft.query.encode_into(&mut text, 80);
-        let signature = keys.sign(text.as_bytes())?;
-        text.push_str("&signature=");
-        percent_encode(&written(&signature), &mut text);
-        draft.query_text = text;
-        draft.headers.push(("x-mbx-apikey", keys.key().clone()));
-        Ok(())
+        family::sign(draft, keys, stamp)
     }
 
     fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {
-        stream::subscribe(on, channels, id)
+        family::subscribe(&spec::SPEC, on, channels, id)
     }
 
     fn login(keys: &Keyring, stamp: Stamp, id: u64) -> Result<String, Error> {
@@ -69,19 +57,6 @@ impl Dialect for SpotBinance {
     }
 
     fn error(body: &[u8]) -> Option<VenueError> {
-        let error = find_error(body, |json| {
-            let error: wire::ErrorBody<'_> = json.get("error").unwrap_or(json).read("error")?;
-            // The venue has answers that carry a code and are no error; they use 200 as in HTTP.
-            Ok((error.code != 200).then(|| (error.code, error.msg.into_owned())))
-        });
-        error.map(|(code, message)| VenueError { code: format_smolstr!("{code}"), message })
-    }
-}
-
-/// A signature as this venue writes it: hexadecimal for HMAC, base64 for the others.
-fn written(signature: &Signature) -> String {
-    match signature.kind {
-        KeyKind::HmacSha256 => signature.hex(),
-        KeyKind::Ed25519 | KeyKind::Rsa => signature.base64(),
+        family::error(body)
     }
 }

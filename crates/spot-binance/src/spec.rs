@@ -9,25 +9,18 @@ use connector_core::dialect::{
 };
 use connector_core::order::{OrderType, TimeInForce};
 
-/// A page of the venue's documentation, as read for this crate.
-pub(crate) const fn page(url: &'static str) -> Source {
-    Source { url, read: "2026-11-22" }
-}
+use crate::family::{self, ORDERS_TEN_SECONDS, ORDERS_TEN_SECONDS_HEADER, WEIGHT, WEIGHT_HEADER, weight};
 
 /// A page of the API's own documents.
 macro_rules! docs {
     ($path:literal) => {
-        $crate::spec::page(concat!("https://developers.binance.com/docs/binance-spot-api-docs/", $path))
+        $crate::family::page(concat!("https://developers.binance.com/docs/binance-spot-api-docs/", $path))
     };
 }
 pub(crate) use docs;
 
-/// Request weight per minute.
-pub(crate) const WEIGHT: &str = "request_weight";
 /// Requests of any kind per five minutes.
 pub(crate) const RAW_REQUESTS: &str = "raw_requests";
-/// Unfilled orders per ten seconds.
-pub(crate) const ORDERS_TEN_SECONDS: &str = "orders_10s";
 /// Unfilled orders per day.
 pub(crate) const ORDERS_DAY: &str = "orders_1d";
 /// WebSocket connections per five minutes.
@@ -39,16 +32,6 @@ const LIMITS: Source = docs!("rest-api/limits");
 
 /// What every request costs.
 pub(crate) const RAW: Cost = Cost::fixed(RAW_REQUESTS, 1);
-
-/// What a request costs in weight.
-pub(crate) const fn weight(units: u32) -> Cost {
-    Cost::fixed(WEIGHT, units)
-}
-
-/// What a request costs in weight with and without a parameter.
-pub(crate) const fn either(param: &'static str, with: u32, without: u32) -> Cost {
-    Cost::present(WEIGHT, param, with, without)
-}
 
 /// What is true of the venue.
 pub(crate) const SPEC: Spec = Spec {
@@ -82,7 +65,7 @@ pub(crate) const SPEC: Spec = Spec {
     },
     // `outboundAccountPosition` is sent "any time an account balance has changed".
     balance_push: true,
-    faults: FAULTS,
+    faults: &FAULTS,
     faults_source: docs!("errors"),
     // Orders are read from the engine's memory and then a database, copied to asynchronously.
     visibility: Duration::from_secs(2),
@@ -113,7 +96,7 @@ const DOMAINS: &[Domain] = &[
             ("market", "wss://stream.binance.us:9443/stream"),
             ("user", "wss://ws-api.binance.us:443/ws-api/v3"),
         ],
-        source: page("https://docs.binance.us/"),
+        source: family::page("https://docs.binance.us/"),
     },
     Domain {
         name: "testnet",
@@ -131,11 +114,11 @@ const FIVE_MINUTES: Duration = MINUTE.saturating_mul(5);
 pub(crate) const DAY: Duration = MINUTE.saturating_mul(24 * 60);
 
 const POOLS: &[Pool] = &[
-    Pool::new(WEIGHT, 6000, Window::Fixed(MINUTE), Scope::Address, LIMITS).told_in("x-mbx-used-weight-1m"),
+    Pool::new(WEIGHT, 6000, Window::Fixed(MINUTE), Scope::Address, LIMITS).told_in(WEIGHT_HEADER),
     Pool::new(RAW_REQUESTS, 300_000, Window::Fixed(FIVE_MINUTES), Scope::Address, LIMITS),
     // The venue counts orders until their first fill; not knowing the reduction, we count all.
     Pool::new(ORDERS_TEN_SECONDS, 100, Window::Fixed(Duration::from_secs(10)), Scope::Account, LIMITS)
-        .told_in("x-mbx-order-count-10s"),
+        .told_in(ORDERS_TEN_SECONDS_HEADER),
     Pool::new(ORDERS_DAY, 200_000, Window::Fixed(DAY), Scope::Account, LIMITS)
         .told_in("x-mbx-order-count-1d"),
     Pool::new(CONNECTIONS, 300, Window::Fixed(FIVE_MINUTES), Scope::Address, STREAMS),
@@ -176,34 +159,18 @@ const LINKS: &[LinkSpec] = &[
     },
 ];
 
-const FAULTS: &[Fault] = &[
-    // Answers of market streams.
+const FAULTS: [Fault; OWN_FAULTS.len() + family::FAULTS.len()] = family::joined(OWN_FAULTS);
+
+const OWN_FAULTS: &[Fault] = &[
     Fault::says(&["4"], "Too many subscriptions", Cause::RateLimited),
-    Fault::no(&["0", "1", "2", "3", "4"], Cause::BadRequest),
-    // 10xx: server and network. What the venue cannot vouch for may have happened.
-    Fault::says(&["-1003"], "banned", Cause::Banned),
+    Fault::no(&["4"], Cause::BadRequest),
+    // A failed connection to the message bus: the venue does not say before or after the deed.
+    Fault::unclear(&["-1001"], Cause::Unavailable),
     Fault::says(&["-1013"], "Market is closed", Cause::Market),
-    Fault::unclear(&["-1000", "-1001", "-1006", "-1008"], Cause::Unavailable),
-    Fault::no(&["-1002"], Cause::Permission),
-    Fault::no(&["-1003", "-1015", "-1034"], Cause::RateLimited),
-    Fault::unclear(&["-1007"], Cause::Timeout),
-    Fault::no(&["-1010"], Cause::Other),
     Fault::no(&["-1013"], Cause::TradingRule),
-    Fault::no(&["-1014", "-1020"], Cause::BadRequest),
-    Fault::no(&["-1016"], Cause::Unavailable),
-    Fault::no(&["-1021"], Cause::Timestamp),
-    Fault::no(&["-1022"], Cause::Signature),
-    // 11xx: the request.
-    Fault::no(
-        &[
-            "-1100", "-1101", "-1102", "-1103", "-1104", "-1105", "-1106", "-1108", "-1114", "-1115",
-            "-1116", "-1117", "-1118", "-1119", "-1120", "-1122", "-1125", "-1127", "-1128", "-1130",
-            "-1134", "-1135", "-1139", "-1145", "-1151", "-1194",
-        ],
-        Cause::BadRequest,
-    ),
-    Fault::no(&["-1111"], Cause::TradingRule),
-    Fault::no(&["-1112", "-1121", "-1220"], Cause::Market),
+    Fault::no(&["-1034"], Cause::RateLimited),
+    Fault::no(&["-1122", "-1125", "-1134", "-1135", "-1139", "-1145", "-1151", "-1194"], Cause::BadRequest),
+    Fault::no(&["-1220"], Cause::Market),
     // 20xx: the matching engine and the account. The text of -2010 and -2011 decides.
     Fault::says(&["-2010"], "insufficient balance", Cause::InsufficientBalance),
     Fault::says(&["-2010"], "Duplicate order sent", Cause::DuplicateOrderId),
@@ -218,14 +185,9 @@ const FAULTS: &[Fault] = &[
     Fault::says(&["-2010"], "not support for this symbol", Cause::TradingRule),
     Fault::says(&["-2010"], "QTY", Cause::TradingRule),
     Fault::says(&["-2010"], "Unsupported order combination", Cause::BadRequest),
-    Fault::says(&["-2011"], "Unknown order sent", Cause::OrderNotFound),
     Fault::says(&["-2011"], "may not place or cancel", Cause::Permission),
     Fault::says(&["-2011"], "Cancel order is invalid", Cause::BadRequest),
     Fault::says(&["-2011"], "Market is closed", Cause::Market),
-    Fault::no(&["-2010", "-2011"], Cause::Other),
-    Fault::no(&["-2013"], Cause::OrderNotFound),
-    Fault::no(&["-2014", "-2015"], Cause::Credentials),
-    Fault::no(&["-2016"], Cause::Market),
     // One half of a cancel-and-replace was carried out: which one the answer's data tell.
     Fault::unclear(&["-2021"], Cause::Other),
     Fault::no(&["-2022", "-2035", "-2036", "-2038"], Cause::Other),

@@ -28,7 +28,8 @@ use connector_venue::setup::{AccountSetup, Liveliness, MarketSetup, MarketStatus
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS, SPEC, WEIGHT};
+use crate::family::{ORDERS_TEN_SECONDS, WEIGHT};
+use crate::spec::{ORDERS_DAY, SPEC};
 use crate::venue::answer::Refused;
 use crate::venue::params::Params;
 use crate::venue::streams::State;

@@ -2,8 +2,6 @@
 //!
 //! The same structures are written by the venue's side, so a field is named once. Texts are borrowed from the payload.
 
-use std::borrow::Cow;
-
 use connector_core::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -17,14 +15,6 @@ pub(crate) struct Num(
     )]
     pub(crate) Decimal,
 );
-
-/// An error, of a request or of a stream.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct ErrorBody<'a> {
-    pub(crate) code: i64,
-    #[serde(borrow)]
-    pub(crate) msg: Cow<'a, str>,
-}
 
 /// One of the `rateLimits` in an answer of the WebSocket API.
 #[derive(Debug, Deserialize)]
@@ -50,20 +40,6 @@ pub(crate) struct LimitData {
     pub(crate) retry_after: i64,
 }
 
-/// `GET /api/v3/time`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct ServerTime {
-    pub(crate) server_time: i64,
-}
-
-/// `GET /api/v3/ticker/price`.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LastPrice<'a> {
-    pub(crate) symbol: &'a str,
-    pub(crate) price: Num,
-}
-
 /// One entry of `GET /api/v3/exchangeInfo`; only what is used.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -79,25 +55,11 @@ pub(crate) struct SymbolInfo<'a> {
     #[serde(borrow, default)]
     pub(crate) permission_sets: Vec<Vec<&'a str>>,
     #[serde(borrow)]
-    pub(crate) filters: Vec<Filter<'a>>,
+    pub(crate) filters: Vec<crate::family::Filter<'a>>,
 }
 
 const fn yes() -> bool {
     true
-}
-
-/// One filter of a symbol. Filters have different fields; those we know are read where they occur.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(crate) struct Filter<'a> {
-    pub(crate) filter_type: &'a str,
-    pub(crate) min_price: Option<Num>,
-    pub(crate) max_price: Option<Num>,
-    pub(crate) tick_size: Option<Num>,
-    pub(crate) min_qty: Option<Num>,
-    pub(crate) max_qty: Option<Num>,
-    pub(crate) step_size: Option<Num>,
-    pub(crate) min_notional: Option<Num>,
 }
 
 /// One entry of `balances` in `GET /api/v3/account`.
@@ -108,9 +70,11 @@ pub(crate) struct Balance<'a> {
     pub(crate) locked: Num,
 }
 
-/// An order in any answer: placed, cancelled or queried. Which fields occur depends on which.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// An order in any answer: placed, cancelled or queried. Which fields occur depends on which. Read as
+/// [`OrderAnswer`](crate::family::OrderAnswer).
+#[cfg(feature = "venue")]
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Order<'a> {
     pub(crate) symbol: &'a str,
     /// Only where an order was cancelled: the order's id. `client_order_id` is then the cancel's.
@@ -156,7 +120,7 @@ pub(crate) struct Order<'a> {
     pub(crate) expiry_reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) self_trade_prevention_mode: Option<&'a str>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fills: Option<Vec<OrderFill<'a>>>,
 }
 

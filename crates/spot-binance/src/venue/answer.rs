@@ -7,7 +7,8 @@ use connector_venue::limits::ScopeKey;
 use connector_venue::orders::{AccountId, Reject, Rule};
 use serde_json::{Value, json};
 
-use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS, WEIGHT};
+use crate::family::{ORDERS_TEN_SECONDS, WEIGHT};
+use crate::spec::ORDERS_DAY;
 
 /// A refusal: D/errors.
 #[derive(Clone, Debug)]

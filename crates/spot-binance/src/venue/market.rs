@@ -8,8 +8,9 @@ use connector_venue::news::{Best, Depth, PublicTrade};
 use connector_venue::setup::{MarketSetup, MarketStatus, Rules};
 use serde_json::{Value, json};
 
+use crate::family::{ORDERS_TEN_SECONDS, WEIGHT};
 use crate::rest::type_word;
-use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS, RAW_REQUESTS, WEIGHT};
+use crate::spec::{ORDERS_DAY, RAW_REQUESTS};
 use crate::venue::answer::{Refused, interval};
 use crate::venue::params::Params;
 use crate::wire::Num;

@@ -9,7 +9,8 @@ use connector_venue::orders::{Amount, EndReason, Execution, Order, Reject, SelfT
 use serde_json::{Value, json};
 use smol_str::{SmolStr, SmolStrBuilder};
 
-use crate::rest::{side_word, time_in_force_word, type_word};
+use crate::family::{self, side_word, time_in_force_word};
+use crate::rest::type_word;
 use crate::venue::answer::Refused;
 use crate::venue::params::Params;
 use crate::wire::{self, Num};
@@ -82,7 +83,7 @@ fn market_order(params: Params<'_>, symbol: &str, side: Side) -> Result<Submit, 
 fn order_type(word: &str) -> Result<OrderType, Refused> {
     let unsupported =
         |name: &str| Refused::new(-2010, format!("{name} orders are not supported for this symbol."));
-    if let Some(known) = crate::rest::order_type(word) {
+    if let Some(known) = family::order_type(word, None) {
         return Ok(known);
     }
     Err(match word {

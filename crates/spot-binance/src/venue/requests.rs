@@ -11,7 +11,8 @@ use connector_venue::setup::Fees;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
-use crate::spec::{ORDERS_DAY, ORDERS_TEN_SECONDS};
+use crate::family::ORDERS_TEN_SECONDS;
+use crate::spec::ORDERS_DAY;
 use crate::venue::answer::{Refused, interval};
 use crate::venue::params::Params;
 use crate::venue::{market, orders, rows};

@@ -2,7 +2,8 @@
 
 use connector_core::dialect::{Auth, Cost, Method, Repeat, Row};
 
-use crate::spec::{RAW, either, page, weight};
+use crate::family::{either, page, weight};
+use crate::spec::RAW;
 
 pub(super) const CANCEL_ALL: &str = "cancel_all";
 pub(super) const TEST_ORDER: &str = "test_order";

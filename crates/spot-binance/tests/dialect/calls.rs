@@ -94,6 +94,9 @@ fn what_is_asked_is_what_rest_asks() {
         time_in_force: TimeInForce::Ioc,
         amount: Decimal::new(847, 5),
         price: Some(Decimal::new(234_161, 1)),
+        contract_size: Decimal::ONE,
+        position_side: None,
+        reduce_only: false,
     };
     (SpotBinance::REST.place.encode)(&question, &mut draft);
     let frame = written("place", draft, 1, 1_660_801_715_431);
