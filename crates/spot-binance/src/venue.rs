@@ -1,17 +1,18 @@
 //! The reverse direction: Binance spot as the embedded exchange speaks it, for any client.
 //!
 //! Serves what the venue documents of REST, market streams and the WebSocket API, as far as trading needs it. Orders that
-//! wait for a trigger, order lists and margin are refused as a market without them refuses them.
+//! wait for a trigger, order lists and margin are refused as a market without them refuses them. What the venue of Binance's
+//! perpetual contracts has in common with it is public here, and stands once.
 
-mod answer;
+pub mod answer;
 mod api;
-mod auth;
-mod market;
-mod orders;
-mod params;
+pub mod auth;
+pub mod market;
+pub mod orders;
+pub mod params;
 mod requests;
 mod rows;
-mod streams;
+pub mod streams;
 
 use connector_core::Decimal;
 use connector_core::dialect::{Auth, LinkSpec, Rest, Row, Spec};
@@ -33,6 +34,7 @@ use crate::spec::{ORDERS_DAY, SPEC};
 use crate::venue::answer::Refused;
 use crate::venue::params::Params;
 use crate::venue::streams::State;
+pub use crate::wire::Num;
 
 /// The face of Binance spot.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,7 +122,7 @@ impl Face for BinanceFace {
             session.state::<State>().quiet = query.split('&').any(|part| part == "returnRateLimits=false");
             return Ok(session);
         }
-        streams::opened(&mut session, path, query).ok_or_else(not_found)?;
+        streams::opened::<State>(&mut session, path, query).ok_or_else(not_found)?;
         Ok(session)
     }
 
@@ -128,7 +130,7 @@ impl Face for BinanceFace {
         if session.link.name == "user" {
             api::message(session, text, exchange, out);
         } else {
-            streams::message(session, text, out);
+            streams::message::<State>(session, text, out);
         }
     }
 
@@ -160,7 +162,7 @@ fn serve(call: &Call<'_>, exchange: &mut Exchange) -> Result<Value, Refused> {
     let account = match call.row.auth {
         Auth::Public => None,
         Auth::Keyed | Auth::Signed => {
-            let account = auth::request(call, exchange)?;
+            let account = auth::request(call, auth::permission(call.row.name), exchange)?;
             call.charge_account(exchange, account).map_err(|denied| Refused::denied(&denied, exchange))?;
             Some(account)
         }

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 /// A number the venue writes as text, with eight decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Num(
+pub struct Num(
     #[serde(
         serialize_with = "connector_core::number::serialize_places::<8, _>",
         deserialize_with = "connector_core::number::deserialize_text"
     )]
-    pub(crate) Decimal,
+    /// The number.
+    pub Decimal,
 );
 
 /// One of the `rateLimits` in an answer of the WebSocket API.

@@ -25,14 +25,27 @@ pub(super) fn permission(row: &str) -> Permission {
 
 /// Authenticates a request of REST. What is signed is what arrived: the query string and the body, one after the other,
 /// in their order and encoding.
-pub(super) fn request(call: &Call<'_>, exchange: &Exchange) -> Result<AccountId, Refused> {
+///
+/// # Errors
+/// What is wrong with key, time or signature.
+pub fn request(call: &Call<'_>, permission: Permission, exchange: &Exchange) -> Result<AccountId, Refused> {
     let key = call.request.header("x-mbx-apikey").unwrap_or_default();
     let payload = call.fields.raw_query_without("signature") + &call.fields.raw_body_without("signature");
     check_form(key)?;
     let params = Params(&call.fields);
     fresh(params, exchange)?;
     signed(key, params.required("signature")?, &payload, exchange)?;
-    allowed(key, permission(call.row.name), call.peer, exchange)
+    allowed(key, permission, call.peer, exchange)
+}
+
+/// Whose key a request of REST brings, where the key alone is asked for.
+///
+/// # Errors
+/// What is wrong with the key.
+pub fn keyed(call: &Call<'_>, permission: Permission, exchange: &Exchange) -> Result<AccountId, Refused> {
+    let key = call.request.header("x-mbx-apikey").unwrap_or_default();
+    check_form(key)?;
+    allowed(key, permission, call.peer, exchange)
 }
 
 /// Authenticates a request of the WebSocket API that brings its own key. What is signed is all parameters but the

@@ -1,6 +1,7 @@
 //! Market data as the venue tells it: D/rest-api/general-endpoints, D/rest-api/market-data-endpoints.
 
 use connector_core::Decimal;
+use connector_core::dialect::Scope;
 use connector_core::message::Level;
 use connector_core::order::OrderType;
 use connector_venue::exchange::{Exchange, Ticker};
@@ -8,9 +9,9 @@ use connector_venue::news::{Best, Depth, PublicTrade};
 use connector_venue::setup::{MarketSetup, MarketStatus, Rules};
 use serde_json::{Value, json};
 
-use crate::family::{ORDERS_TEN_SECONDS, WEIGHT};
+use crate::family::WEIGHT;
 use crate::rest::type_word;
-use crate::spec::{ORDERS_DAY, RAW_REQUESTS};
+use crate::spec::RAW_REQUESTS;
 use crate::venue::answer::{Refused, interval};
 use crate::venue::params::Params;
 use crate::wire::Num;
@@ -31,24 +32,26 @@ pub(super) fn exchange_info(params: Params<'_>, exchange: &Exchange) -> Result<V
         .filter(|market| wanted.is_none_or(|wanted| status(market.status) == wanted))
         .map(symbol_info)
         .collect();
-    let limits: Vec<Value> = exchange
-        .limits()
-        .pools()
-        .filter_map(|(pool, limit)| {
-            let kind = match pool.name {
-                WEIGHT => "REQUEST_WEIGHT",
-                ORDERS_TEN_SECONDS | ORDERS_DAY => "ORDERS",
-                RAW_REQUESTS => "RAW_REQUESTS",
-                _ => return None,
-            };
-            let (number, unit) = interval(pool.window.period().as_secs());
-            Some(json!({ "rateLimitType": kind, "interval": unit, "intervalNum": number, "limit": limit }))
-        })
-        .collect();
     Ok(json!({
-        "timezone": "UTC", "serverTime": exchange.now().millis(), "rateLimits": limits,
+        "timezone": "UTC", "serverTime": exchange.now().millis(), "rateLimits": limits(exchange),
         "exchangeFilters": [], "symbols": symbols,
     }))
+}
+
+/// The `rateLimits` of `exchangeInfo`.
+#[must_use]
+pub fn limits(exchange: &Exchange) -> Vec<Value> {
+    let told = exchange.limits().pools().filter_map(|(pool, limit)| {
+        let kind = match pool.name {
+            WEIGHT => "REQUEST_WEIGHT",
+            RAW_REQUESTS => "RAW_REQUESTS",
+            _ if pool.scope == Scope::Account => "ORDERS",
+            _ => return None,
+        };
+        let (number, unit) = interval(pool.window.period().as_secs());
+        Some(json!({ "rateLimitType": kind, "interval": unit, "intervalNum": number, "limit": limit }))
+    });
+    told.collect()
 }
 
 const fn status(status: MarketStatus) -> &'static str {
@@ -106,17 +109,20 @@ fn filters(rules: &Rules) -> Vec<Value> {
 }
 
 /// Price levels.
-pub(super) fn levels(levels: &[Level]) -> Vec<[Num; 2]> {
+#[must_use]
+pub fn levels(levels: &[Level]) -> Vec<[Num; 2]> {
     levels.iter().map(|level| [Num(level.price), Num(level.amount)]).collect()
 }
 
 /// `depth`, and the payload of partial depth streams.
-pub(super) fn depth(depth: &Depth) -> Value {
+#[must_use]
+pub fn depth(depth: &Depth) -> Value {
     json!({ "lastUpdateId": depth.last_id, "bids": levels(&depth.bids), "asks": levels(&depth.asks) })
 }
 
 /// One entry of `trades`.
-pub(super) fn trade(trade: &PublicTrade) -> Value {
+#[must_use]
+pub fn trade(trade: &PublicTrade) -> Value {
     json!({
         "id": trade.id, "price": Num(trade.price), "qty": Num(trade.amount),
         "quoteQty": Num(trade.price * trade.amount), "time": trade.time.millis(),
@@ -125,7 +131,8 @@ pub(super) fn trade(trade: &PublicTrade) -> Value {
 }
 
 /// One entry of `aggTrades`. Each trade is told alone.
-pub(super) fn agg_trade(trade: &PublicTrade) -> Value {
+#[must_use]
+pub fn agg_trade(trade: &PublicTrade) -> Value {
     json!({
         "a": trade.id, "p": Num(trade.price), "q": Num(trade.amount), "f": trade.id, "l": trade.id,
         "T": trade.time.millis(), "m": trade.is_buyer_maker, "M": true,
@@ -157,7 +164,8 @@ fn side(level: Option<Level>) -> (Num, Num) {
 }
 
 /// One entry of `ticker/24hr`.
-pub(super) fn ticker(ticker: &Ticker, best: &Best, mini: bool) -> Value {
+#[must_use]
+pub fn ticker(ticker: &Ticker, best: &Best, mini: bool) -> Value {
     let Derived { change, percent, average } = derived(ticker);
     let ((bid, bid_qty), (ask, ask_qty), (first, last)) = (side(best.bid), side(best.ask), ids(ticker));
     let mut value = json!({
@@ -180,19 +188,22 @@ pub(super) fn ticker(ticker: &Ticker, best: &Best, mini: bool) -> Value {
 }
 
 /// One entry of `ticker/bookTicker`.
-pub(super) fn book_ticker(best: &Best) -> Value {
+#[must_use]
+pub fn book_ticker(best: &Best) -> Value {
     let ((bid, bid_qty), (ask, ask_qty)) = (side(best.bid), side(best.ask));
     json!({ "symbol": best.symbol, "bidPrice": bid, "bidQty": bid_qty, "askPrice": ask, "askQty": ask_qty })
 }
 
 /// The event of a `@bookTicker` stream.
-pub(super) fn book_ticker_event(best: &Best) -> Value {
+#[must_use]
+pub fn book_ticker_event(best: &Best) -> Value {
     let ((bid, bid_qty), (ask, ask_qty)) = (side(best.bid), side(best.ask));
     json!({ "u": best.id, "s": best.symbol, "b": bid, "B": bid_qty, "a": ask, "A": ask_qty })
 }
 
 /// The event of a `@miniTicker` stream.
-pub(super) fn mini_ticker_event(ticker: &Ticker) -> Value {
+#[must_use]
+pub fn mini_ticker_event(ticker: &Ticker) -> Value {
     json!({
         "e": "24hrMiniTicker", "E": ticker.until.millis(), "s": ticker.symbol, "c": Num(ticker.last),
         "o": Num(ticker.open), "h": Num(ticker.high), "l": Num(ticker.low), "v": Num(ticker.volume),
@@ -201,7 +212,8 @@ pub(super) fn mini_ticker_event(ticker: &Ticker) -> Value {
 }
 
 /// The event of a `@ticker` stream.
-pub(super) fn ticker_event(ticker: &Ticker, best: &Best) -> Value {
+#[must_use]
+pub fn ticker_event(ticker: &Ticker, best: &Best) -> Value {
     let Derived { change, percent, average } = derived(ticker);
     let ((bid, bid_qty), (ask, ask_qty), (first, last)) = (side(best.bid), side(best.ask), ids(ticker));
     json!({

@@ -25,11 +25,7 @@ pub(super) enum Detail {
 
 /// Reads a placement: D/rest-api/trading-endpoints (new order). `symbol` has been checked.
 pub(super) fn placement(params: Params<'_>, symbol: &str) -> Result<(Submit, Detail), Refused> {
-    let side = match params.required("side")? {
-        "BUY" => Side::Buy,
-        "SELL" => Side::Sell,
-        _ => return Err(Refused::new(-1117, "Invalid side.")),
-    };
+    let side = side(params)?;
     let order_type = order_type(params.required("type")?)?;
     let client_id = params.client_id("newClientOrderId")?;
     let mut submit = match order_type {
@@ -65,6 +61,18 @@ pub(super) fn placement(params: Params<'_>, symbol: &str) -> Result<(Submit, Det
     Ok((submit, detail))
 }
 
+/// Reads which side an order is for.
+///
+/// # Errors
+/// It is missing, or there is no such side.
+pub fn side(params: Params<'_>) -> Result<Side, Refused> {
+    match params.required("side")? {
+        "BUY" => Ok(Side::Buy),
+        "SELL" => Ok(Side::Sell),
+        _ => Err(Refused::new(-1117, "Invalid side.")),
+    }
+}
+
 fn market_order(params: Params<'_>, symbol: &str, side: Side) -> Result<Submit, Refused> {
     for name in ["price", "timeInForce"] {
         if params.0.get(name).is_some() {
@@ -95,7 +103,11 @@ fn order_type(word: &str) -> Result<OrderType, Refused> {
     })
 }
 
-fn time_in_force(word: &str) -> Result<TimeInForce, Refused> {
+/// Reads a time in force.
+///
+/// # Errors
+/// There is no such word.
+pub fn time_in_force(word: &str) -> Result<TimeInForce, Refused> {
     match word {
         "GTC" => Ok(TimeInForce::Gtc),
         "IOC" => Ok(TimeInForce::Ioc),
@@ -104,7 +116,11 @@ fn time_in_force(word: &str) -> Result<TimeInForce, Refused> {
     }
 }
 
-fn self_trade(word: &str) -> Result<SelfTrade, Refused> {
+/// Reads a word for self-trade prevention.
+///
+/// # Errors
+/// There is no such word.
+pub fn self_trade(word: &str) -> Result<SelfTrade, Refused> {
     match word {
         "NONE" => Ok(SelfTrade::Allow),
         "EXPIRE_MAKER" => Ok(SelfTrade::ExpireMaker),
@@ -115,7 +131,8 @@ fn self_trade(word: &str) -> Result<SelfTrade, Refused> {
 }
 
 /// The venue's word for self-trade prevention.
-pub(super) const fn stp_word(self_trade: SelfTrade) -> &'static str {
+#[must_use]
+pub const fn stp_word(self_trade: SelfTrade) -> &'static str {
     match self_trade {
         SelfTrade::ExpireMaker => "EXPIRE_MAKER",
         SelfTrade::ExpireTaker => "EXPIRE_TAKER",
@@ -135,7 +152,8 @@ pub(super) fn which<'a>(params: Params<'a>) -> Result<(Which, Option<&'a str>), 
 }
 
 /// An id of the form the venue makes up: the same for the same order and time.
-pub(super) fn made_up_id(order_id: u64, time: UnixNanos) -> SmolStr {
+#[must_use]
+pub fn made_up_id(order_id: u64, time: UnixNanos) -> SmolStr {
     const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut state = order_id ^ time.0.unsigned_abs();
     let mut text = SmolStrBuilder::new();
@@ -151,7 +169,8 @@ pub(super) fn made_up_id(order_id: u64, time: UnixNanos) -> SmolStr {
 }
 
 /// The venue's word for an order's state.
-pub(super) const fn status(order: &Order) -> &'static str {
+#[must_use]
+pub const fn status(order: &Order) -> &'static str {
     match (order.state, order.reason) {
         (OrderState::PartiallyFilled, _) => "PARTIALLY_FILLED",
         (OrderState::Filled, _) => "FILLED",
@@ -177,7 +196,9 @@ const fn expiry_reason(order: &Order) -> Option<&'static str> {
     }
 }
 
-fn signed(id: u64) -> i64 {
+/// An id as a signed number.
+#[must_use]
+pub fn signed(id: u64) -> i64 {
     i64::try_from(id).unwrap_or(i64::MAX)
 }
 

@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 use crate::venue::answer::Refused;
 
 /// The legal ranges the venue names in its refusals.
-pub(super) const CLIENT_ID: &str = "^[a-zA-Z0-9-_]{1,36}$";
+const CLIENT_ID: &str = "^[a-zA-Z0-9-_]{1,36}$";
 const NUMBER: &str = "^([0-9]{1,20})(\\.[0-9]{1,20})?$";
 const INTEGER: &str = "^[0-9]{1,20}$";
 const SYMBOL: &str = "^[A-Z0-9-_.]{1,20}$";
@@ -18,12 +18,15 @@ const SYMBOL: &str = "^[A-Z0-9-_.]{1,20}$";
 const PRECISION: usize = 8;
 
 /// The parameters of one request.
-#[derive(Clone, Copy)]
-pub(super) struct Params<'a>(pub(super) &'a Fields);
+#[derive(Clone, Copy, Debug)]
+pub struct Params<'a>(pub &'a Fields);
 
 impl<'a> Params<'a> {
     /// A parameter that may be absent, but not empty.
-    pub(super) fn optional(self, name: &str) -> Result<Option<&'a str>, Refused> {
+    ///
+    /// # Errors
+    /// It is there and empty.
+    pub fn optional(self, name: &str) -> Result<Option<&'a str>, Refused> {
         match self.0.get(name) {
             Some("") => Err(Refused::new(-1105, format!("Parameter '{name}' was empty."))),
             other => Ok(other),
@@ -31,12 +34,18 @@ impl<'a> Params<'a> {
     }
 
     /// A parameter that must be there.
-    pub(super) fn required(self, name: &str) -> Result<&'a str, Refused> {
+    ///
+    /// # Errors
+    /// It is missing.
+    pub fn required(self, name: &str) -> Result<&'a str, Refused> {
         self.0.get(name).filter(|value| !value.is_empty()).ok_or_else(|| Refused::missing(name))
     }
 
     /// An integer that may be absent.
-    pub(super) fn integer(self, name: &str) -> Result<Option<u64>, Refused> {
+    ///
+    /// # Errors
+    /// It is no integer.
+    pub fn integer(self, name: &str) -> Result<Option<u64>, Refused> {
         let Some(text) = self.optional(name)? else { return Ok(None) };
         let digits = text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
         if !digits {
@@ -46,7 +55,10 @@ impl<'a> Params<'a> {
     }
 
     /// A time in milliseconds or microseconds since the epoch; in milliseconds.
-    pub(super) fn millis(self, name: &str) -> Result<Option<i64>, Refused> {
+    ///
+    /// # Errors
+    /// It is no time.
+    pub fn millis(self, name: &str) -> Result<Option<i64>, Refused> {
         // A time in milliseconds has this many digits until the year 2286.
         const MILLIS: u64 = 10_000_000_000_000;
         let time = self.integer(name)?.map(|time| if time >= MILLIS { time / 1000 } else { time });
@@ -54,7 +66,10 @@ impl<'a> Params<'a> {
     }
 
     /// How many entries are asked for: at least one, at most `most`.
-    pub(super) fn limit(self, usual: u64, most: u64) -> Result<usize, Refused> {
+    ///
+    /// # Errors
+    /// It is no such number.
+    pub fn limit(self, usual: u64, most: u64) -> Result<usize, Refused> {
         let limit = match self.integer("limit")? {
             Some(0) => return Err(Refused::invalid("limit")),
             other => other.unwrap_or(usual).min(most),
@@ -63,7 +78,10 @@ impl<'a> Params<'a> {
     }
 
     /// A price or amount that may be absent.
-    pub(super) fn number(self, name: &str) -> Result<Option<Decimal>, Refused> {
+    ///
+    /// # Errors
+    /// It is no number, or has too many decimals.
+    pub fn number(self, name: &str) -> Result<Option<Decimal>, Refused> {
         let Some(text) = self.optional(name)? else { return Ok(None) };
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
         let digits =
@@ -79,7 +97,10 @@ impl<'a> Params<'a> {
     }
 
     /// The same, where it must be there.
-    pub(super) fn required_number(self, name: &str) -> Result<Decimal, Refused> {
+    ///
+    /// # Errors
+    /// As [`Params::number`]; or it is missing.
+    pub fn required_number(self, name: &str) -> Result<Decimal, Refused> {
         self.required(name)?;
         self.number(name)?.ok_or_else(|| Refused::missing(name))
     }
@@ -98,7 +119,10 @@ impl<'a> Params<'a> {
     }
 
     /// A truth value that may be absent, which is false.
-    pub(super) fn flag(self, name: &str) -> Result<bool, Refused> {
+    ///
+    /// # Errors
+    /// It is neither true nor false.
+    pub fn flag(self, name: &str) -> Result<bool, Refused> {
         match self.optional(name)? {
             None | Some("false" | "FALSE") => Ok(false),
             Some("true" | "TRUE") => Ok(true),
@@ -107,12 +131,18 @@ impl<'a> Params<'a> {
     }
 
     /// The market asked about.
-    pub(super) fn market(self, exchange: &Exchange) -> Result<&MarketSetup, Refused> {
+    ///
+    /// # Errors
+    /// There is no such market.
+    pub fn market(self, exchange: &Exchange) -> Result<&MarketSetup, Refused> {
         market(self.required("symbol")?, exchange)
     }
 
     /// The markets asked about, and whether the answer is a list: `symbol`, `symbols`, or all.
-    pub(super) fn markets(self, exchange: &Exchange) -> Result<(Vec<&MarketSetup>, bool), Refused> {
+    ///
+    /// # Errors
+    /// There is no such market, or too much is asked for.
+    pub fn markets(self, exchange: &Exchange) -> Result<(Vec<&MarketSetup>, bool), Refused> {
         if let Some(symbol) = self.optional("symbol")? {
             if self.0.get("symbols").is_some() {
                 return Err(Refused::new(-1128, "Combination of optional parameters invalid."));

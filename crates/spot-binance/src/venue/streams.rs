@@ -19,13 +19,27 @@ const STREAMS: usize = 1024;
 /// Levels of partial depth streams.
 const PARTIAL: [usize; 3] = [5, 10, 20];
 
+/// What any connection with market streams has.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Whether events are wrapped with their stream's name.
+    pub combined: bool,
+    /// Changes of books not yet told, by symbol, of streams that are slower than the exchange tells them.
+    pub slow: BTreeMap<SmolStr, Slow>,
+    /// Whether refusals are told flat, and not as `error`.
+    pub flat: bool,
+}
+
+/// What a face keeps about a connection, as far as market streams go.
+pub trait Carries: Default + Send + 'static {
+    /// The part about market streams.
+    fn streams(&mut self) -> &mut Streams;
+}
+
 /// What the venue keeps about a connection of either kind.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// Whether events are wrapped with their stream's name.
-    combined: bool,
-    /// Changes of books not yet told on streams of one event a second.
-    slow: BTreeMap<SmolStr, Slow>,
+    streams: Streams,
     /// Whether answers of the WebSocket API leave the limits out.
     pub(super) quiet: bool,
     /// The session's own key, once logged on.
@@ -38,18 +52,29 @@ pub(super) struct State {
     pub(super) keys: BTreeMap<SmolStr, SmolStr>,
 }
 
+impl Carries for State {
+    fn streams(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+}
+
+/// Changes of a book since they were last told.
 #[derive(Debug, Default)]
-struct Slow {
-    first_id: u64,
-    last_id: u64,
+pub struct Slow {
+    /// First update id covered.
+    pub first_id: u64,
+    /// Last update id covered.
+    pub last_id: u64,
+    /// The update id before the first.
+    pub prev_last_id: u64,
     bids: BTreeMap<Decimal, Decimal>,
     asks: BTreeMap<Decimal, Decimal>,
 }
 
 /// Takes in the path and query a connection was opened with. `None` if there is no such path.
-pub(super) fn opened(session: &mut Session, path: &str, query: &str) -> Option<()> {
+pub fn opened<S: Carries>(session: &mut Session, path: &str, query: &str) -> Option<()> {
     let names = if path == "/stream" || path == "/stream/" {
-        session.state::<State>().combined = true;
+        session.state::<S>().streams().combined = true;
         let streams = query.split('&').find_map(|part| part.strip_prefix("streams="));
         streams.unwrap_or_default()
     } else {
@@ -63,22 +88,30 @@ pub(super) fn opened(session: &mut Session, path: &str, query: &str) -> Option<(
 }
 
 /// Takes in a control message.
-pub(super) fn message(session: &mut Session, text: &str, out: &mut Outbox) {
+pub fn message<S: Carries>(session: &mut Session, text: &str, out: &mut Outbox) {
+    let flat = session.state::<S>().streams().flat;
     let answer = match serde_json::from_str::<Value>(text) {
         Err(error) => {
             let (line, column) = (error.line(), error.column());
-            refusal(3, &format!("Invalid JSON: expected value at line {line} column {column}"), &Value::Null)
+            let text = format!("Invalid JSON: expected value at line {line} column {column}");
+            refusal(flat, 3, &text, &Value::Null)
         }
-        Ok(request) => control(session, &request),
+        Ok(request) => control::<S>(session, &request, &|code, msg, id| refusal(flat, code, msg, id)),
     };
     out.reply(answer.to_string());
 }
 
-fn refusal(code: i64, msg: &str, id: &Value) -> Value {
+fn refusal(flat: bool, code: i64, msg: &str, id: &Value) -> Value {
+    if flat {
+        return json!({ "code": code, "msg": msg, "id": id });
+    }
     json!({ "error": { "code": code, "msg": msg }, "id": id })
 }
 
-fn control(session: &mut Session, request: &Value) -> Value {
+/// Writes a refusal: code, text and the request's id.
+type Refuse<'r> = &'r dyn Fn(i64, &str, &Value) -> Value;
+
+fn control<S: Carries>(session: &mut Session, request: &Value, refusal: Refuse<'_>) -> Value {
     let id = request.get("id").cloned().unwrap_or_default();
     let legal = id.is_null() || id.is_u64() || id.as_str().is_some_and(|id| id.len() <= 36);
     if !legal {
@@ -109,7 +142,7 @@ fn control(session: &mut Session, request: &Value) -> Value {
             done()
         }
         "LIST_SUBSCRIPTIONS" => json!({ "result": session.subscriptions, "id": id }),
-        "SET_PROPERTY" | "GET_PROPERTY" => property(session, method, params, &id),
+        "SET_PROPERTY" | "GET_PROPERTY" => property::<S>(session, method, params, &id, refusal),
         other => {
             let text = format!(
                 "Invalid request: unknown variant `{other}`, expected one of `SUBSCRIBE`, `UNSUBSCRIBE`, \
@@ -120,8 +153,14 @@ fn control(session: &mut Session, request: &Value) -> Value {
     }
 }
 
-fn property(session: &mut Session, method: &str, params: &[Value], id: &Value) -> Value {
-    let state = session.state::<State>();
+fn property<S: Carries>(
+    session: &mut Session,
+    method: &str,
+    params: &[Value],
+    id: &Value,
+    refusal: Refuse<'_>,
+) -> Value {
+    let state = session.state::<S>().streams();
     match params.first().map(Value::as_str) {
         None | Some(None) => refusal(2, "Invalid request: property name must be a string", id),
         Some(Some("combined")) if method == "GET_PROPERTY" => json!({ "result": state.combined, "id": id }),
@@ -137,12 +176,17 @@ fn property(session: &mut Session, method: &str, params: &[Value], id: &Value) -
 }
 
 /// Sends an event if the connection has this stream.
-fn tell(session: &mut Session, stream: &SmolStr, out: &mut Outbox, event: impl FnOnce() -> Value) {
+pub fn tell<S: Carries>(
+    session: &mut Session,
+    stream: &SmolStr,
+    out: &mut Outbox,
+    event: impl FnOnce() -> Value,
+) {
     if !session.subscriptions.contains(stream) {
         return;
     }
     let event = event();
-    let combined = session.state::<State>().combined;
+    let combined = session.state::<S>().streams().combined;
     let text =
         if combined { json!({ "stream": stream, "data": event }).to_string() } else { event.to_string() };
     out.event(stream, text);
@@ -157,13 +201,13 @@ pub(super) fn push(session: &mut Session, news: &News, exchange: &Exchange, out:
         News::Trade(trade) => {
             let symbol = trade.symbol.to_lowercase_smolstr();
             let time = trade.time.millis();
-            tell(session, &format_smolstr!("{symbol}@trade"), out, || {
+            tell::<State>(session, &format_smolstr!("{symbol}@trade"), out, || {
                 json!({
                     "e": "trade", "E": time, "s": trade.symbol, "t": trade.id, "p": Num(trade.price),
                     "q": Num(trade.amount), "T": time, "m": trade.is_buyer_maker, "M": true,
                 })
             });
-            tell(session, &format_smolstr!("{symbol}@aggTrade"), out, || {
+            tell::<State>(session, &format_smolstr!("{symbol}@aggTrade"), out, || {
                 let mut event = market::agg_trade(trade);
                 if let Some(fields) = event.as_object_mut() {
                     fields.insert("e".to_owned(), "aggTrade".into());
@@ -175,11 +219,13 @@ pub(super) fn push(session: &mut Session, news: &News, exchange: &Exchange, out:
         }
         News::Best { best, .. } => {
             let symbol = best.symbol.to_lowercase_smolstr();
-            tell(session, &format_smolstr!("{symbol}@bookTicker"), out, || market::book_ticker_event(best));
+            tell::<State>(session, &format_smolstr!("{symbol}@bookTicker"), out, || {
+                market::book_ticker_event(best)
+            });
         }
         News::Book { time, change } => {
             let symbol = change.symbol.to_lowercase_smolstr();
-            tell(session, &format_smolstr!("{symbol}@depth@100ms"), out, || {
+            tell::<State>(session, &format_smolstr!("{symbol}@depth@100ms"), out, || {
                 json!({
                     "e": "depthUpdate", "E": time.millis(), "s": change.symbol, "U": change.first_id,
                     "u": change.last_id, "b": market::levels(&change.bids), "a": market::levels(&change.asks),
@@ -187,7 +233,7 @@ pub(super) fn push(session: &mut Session, news: &News, exchange: &Exchange, out:
             });
             partial_depth(session, &change.symbol, "@100ms", exchange, out);
             if session.subscriptions.contains(&format_smolstr!("{symbol}@depth")) {
-                session.state::<State>().slow.entry(change.symbol.clone()).or_default().add(change);
+                session.state::<State>().streams.slow.entry(change.symbol.clone()).or_default().add(change);
             }
         }
         _ => {}
@@ -197,20 +243,28 @@ pub(super) fn push(session: &mut Session, news: &News, exchange: &Exchange, out:
 fn partial_depth(session: &mut Session, symbol: &str, speed: &str, exchange: &Exchange, out: &mut Outbox) {
     let name = symbol.to_lowercase_smolstr();
     for count in PARTIAL {
-        tell(session, &format_smolstr!("{name}@depth{count}{speed}"), out, || {
+        tell::<State>(session, &format_smolstr!("{name}@depth{count}{speed}"), out, || {
             market::depth(&exchange.depth(symbol, count).unwrap_or_default())
         });
     }
 }
 
 impl Slow {
-    fn add(&mut self, change: &BookChange) {
+    /// Takes in a change.
+    pub fn add(&mut self, change: &BookChange) {
         if self.last_id == 0 {
-            self.first_id = change.first_id;
+            (self.first_id, self.prev_last_id) = (change.first_id, change.prev_last_id);
         }
         self.last_id = change.last_id;
         self.bids.extend(change.bids.iter().map(|level| (level.price, level.amount)));
         self.asks.extend(change.asks.iter().map(|level| (level.price, level.amount)));
+    }
+
+    /// The changed bids by falling and asks by rising price.
+    #[must_use]
+    pub fn levels(&self) -> (Vec<[Num; 2]>, Vec<[Num; 2]>) {
+        let level = |(price, amount): (&Decimal, &Decimal)| [Num(*price), Num(*amount)];
+        (self.bids.iter().rev().map(level).collect(), self.asks.iter().map(level).collect())
     }
 }
 
@@ -220,15 +274,11 @@ pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox)
         return;
     }
     let now = exchange.now().millis();
-    for (symbol, slow) in std::mem::take(&mut session.state::<State>().slow) {
-        let levels = |side: &BTreeMap<Decimal, Decimal>| -> Vec<[Num; 2]> {
-            side.iter().map(|(price, amount)| [Num(*price), Num(*amount)]).collect()
-        };
-        tell(session, &format_smolstr!("{}@depth", symbol.to_lowercase_smolstr()), out, || {
-            let mut bids = levels(&slow.bids);
-            bids.reverse();
+    for (symbol, slow) in std::mem::take(&mut session.state::<State>().streams.slow) {
+        tell::<State>(session, &format_smolstr!("{}@depth", symbol.to_lowercase_smolstr()), out, || {
+            let (bids, asks) = slow.levels();
             json!({ "e": "depthUpdate", "E": now, "s": symbol, "U": slow.first_id, "u": slow.last_id,
-                "b": bids, "a": levels(&slow.asks) })
+                "b": bids, "a": asks })
         });
     }
     let mut all = Vec::new();
@@ -237,11 +287,15 @@ pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox)
         let (symbol, name) = (&market.symbol, market.symbol.to_lowercase_smolstr());
         partial_depth(session, symbol, "", exchange, out);
         let Some((ticker, best)) = exchange.ticker(symbol).zip(exchange.best(symbol)) else { continue };
-        tell(session, &format_smolstr!("{name}@miniTicker"), out, || market::mini_ticker_event(&ticker));
-        tell(session, &format_smolstr!("{name}@ticker"), out, || market::ticker_event(&ticker, &best));
+        tell::<State>(session, &format_smolstr!("{name}@miniTicker"), out, || {
+            market::mini_ticker_event(&ticker)
+        });
+        tell::<State>(session, &format_smolstr!("{name}@ticker"), out, || {
+            market::ticker_event(&ticker, &best)
+        });
         if want_all {
             all.push(market::mini_ticker_event(&ticker));
         }
     }
-    tell(session, &SmolStr::new_static("!miniTicker@arr"), out, || Value::Array(all));
+    tell::<State>(session, &SmolStr::new_static("!miniTicker@arr"), out, || Value::Array(all));
 }
