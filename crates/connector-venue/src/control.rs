@@ -16,15 +16,31 @@
 //! | `GET /connections` | `[{"id", "link", "subscriptions", "private"}]` |
 //! | `GET /market?symbol=X&limit=50` | `{"market", "depth", "best", "ticker"}`; without symbol, all markets |
 //! | `POST /market` with `{"symbol", "status"?: "trading"/"halted"/"delisted", "tick"?, "step"?, "min_notional"?, "min_amount"?, "max_amount"?}` | the market as it is now |
-//! | `POST /orders` with `{"account"?, "symbol", "side", "amount", "price"?, "client_id"?}` | the placement; without `account`, an order of the rest of the world, which owns what it needs |
+//! | `POST /orders` with `{"account"?, "symbol", "side", "amount", "price"?, "client_id"?, "position_side"?: "long"/"short", "reduce_only"?}` | the placement; without `account`, an order of the rest of the world, which owns what it needs |
 //! | `DELETE /orders?account=1&symbol=X` with `&client_id=` or `&id=` | the order as it ended |
 //! | `POST /transfer` with `{"account"?, "asset", "amount"}` | the balances |
 //! | `POST /advance` | `{"time_ns"}`; lets what is due happen now |
+//!
+//! Perpetual contracts:
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /positions?account=1&symbol=X` | `{"mode", "multi_assets", "positions", "margins"}` of the account; without symbol, on all contracts |
+//! | `GET /incomes?account=1&symbol=X` | every profit, fee, funding payment and transfer of the account |
+//! | `GET /contract?symbol=X&limit=100` | `{"contract", "prices", "rates", "open_interest", "insurance_fund"}`, with the latest funding rates |
+//! | `POST /contract` with `{"symbol", "mark"?, "index"?, "rate"?, "settle"?: true}` | the contract as it is now; prices and funding rate stay as set until set to `null`, margins are judged at once (which may liquidate), `settle` settles a funding now |
+//! | `POST /deleverage` with `{"account"?, "symbol"}` | its positions there, closed as counterparty of a liquidation |
+//! | `POST /insurance` with `{"asset", "exhausted"?: true/false, "amount"?}` | `{"asset", "fund"}`; an exhausted fund takes nothing over, so counterparties are deleveraged; `amount` moves money in or out |
+//! | `GET /listen-keys` | `[{"account", "key", "expires_ns"}]` |
+//! | `POST /listen-keys` with `{"account"?, "refuse"?: true/false, "expire"?: true}` | the same; `refuse` has keep-alives refused, `expire` ends the account's key now |
+
+mod perpetual;
 
 use connector_core::Asset;
 use connector_core::Decimal;
 use connector_core::dialect::{Method, Scope};
 use connector_core::order::Side;
+use connector_core::position::PositionSide;
 use connector_core::time::Now;
 use connector_core::wire::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
@@ -96,11 +112,20 @@ fn act(venue: &mut Venue, now: Now, path: &str, request: &HttpRequest, fields: &
         (Method::Post, "/orders") => place(venue, &request.body),
         (Method::Delete, "/orders") => cancel(venue, fields),
         (Method::Post, "/transfer") => transfer(venue, &request.body),
+        (Method::Get, "/positions") => perpetual::positions(venue, fields),
+        (Method::Get, "/incomes") => perpetual::incomes(venue, fields),
+        (Method::Get, "/contract") => perpetual::shown_contract(venue, fields),
+        (Method::Post, "/contract") => perpetual::change_contract(venue, &request.body),
+        (Method::Post, "/deleverage") => perpetual::deleverage(venue, &request.body),
+        (Method::Post, "/insurance") => perpetual::insurance(venue, &request.body),
+        (Method::Get, "/listen-keys") => Ok(perpetual::listen_keys(venue)),
+        (Method::Post, "/listen-keys") => perpetual::change_listen_key(venue, &request.body),
         (Method::Post, "/advance") => Ok(json!({ "time_ns": venue.exchange().now() })),
         (
             _,
             "/health" | "/faults" | "/accounts" | "/ledger" | "/balances" | "/orders" | "/fills" | "/limits"
-            | "/requests" | "/connections" | "/market" | "/transfer" | "/advance",
+            | "/requests" | "/connections" | "/market" | "/transfer" | "/advance" | "/positions" | "/incomes"
+            | "/contract" | "/deleverage" | "/insurance" | "/listen-keys",
         ) => Err(Wrong(405, "this path does not take this method".to_owned())),
         _ => Err(Wrong(404, format!("no such path: {path}"))),
     }
@@ -281,6 +306,9 @@ struct Order {
     amount: Decimal,
     price: Option<Decimal>,
     client_id: Option<SmolStr>,
+    position_side: Option<PositionSide>,
+    #[serde(default)]
+    reduce_only: bool,
 }
 
 fn place(venue: &mut Venue, body: &[u8]) -> Outcome {
@@ -294,17 +322,22 @@ fn place(venue: &mut Venue, body: &[u8]) -> Outcome {
         Some(price) => Submit::limit(&order.symbol, order.side, price, order.amount),
         None => Submit::market(&order.symbol, order.side, Amount::Base(order.amount)),
     };
-    let submit = Submit { client_id: order.client_id, ..submit };
+    let position_side = order.position_side.unwrap_or(PositionSide::Both);
+    let reduce_only = order.reduce_only;
+    let submit = Submit { client_id: order.client_id, position_side, reduce_only, ..submit };
     shown(&venue.exchange_mut().place(account, &submit).map_err(bad)?)
 }
 
 /// The house stands for the rest of the world: it never lacks money.
 fn give_house(venue: &mut Venue, house: AccountId, order: &Order) -> Result<(), Wrong> {
     let exchange = venue.exchange_mut();
-    let Some((base, quote)) = exchange.market(&order.symbol).map(|m| (m.base.clone(), m.quote.clone()))
-    else {
+    let Some(market) = exchange.market(&order.symbol) else {
         return Err(Wrong(404, format!("no such market: {}", order.symbol)));
     };
+    if market.contract.is_some() {
+        return Ok(());
+    }
+    let (base, quote) = (market.base.clone(), market.quote.clone());
     // A market order may sweep far through the book; ten times the last price covers any book of a test.
     let last = exchange.ticker(&order.symbol).map_or(Decimal::ZERO, |ticker| ticker.last * Decimal::TEN);
     let (asset, amount) = match order.side {

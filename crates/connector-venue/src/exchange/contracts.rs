@@ -4,9 +4,13 @@ mod funding;
 mod liquidation;
 mod margin;
 mod prices;
+#[cfg(test)]
+mod properties;
 mod reducing;
 mod settings;
 mod settling;
+#[cfg(test)]
+mod tests;
 
 use connector_core::position::{PositionMode, PositionSide};
 use connector_core::time::UnixNanos;

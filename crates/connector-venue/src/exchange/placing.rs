@@ -414,35 +414,11 @@ impl Exchange {
         let (id, counter) =
             if is_maker { (matched.maker, matched.taker) } else { (matched.taker, matched.maker) };
         let Some(counter_account) = self.orders.get(counter).map(|order| order.account) else { return };
-        let Some(market) = self.markets.get(&turn.symbol) else { return };
-        let Some(order) = self.orders.get(id) else { return };
         let cost = price * amount;
-        let booked = if turn.contract {
-            self.book_fill(&ContractFill {
-                account: order.account,
-                symbol: &turn.symbol,
-                leg: order.position_side,
-                side: order.side,
-                price,
-                amount,
-                is_maker,
-                origin: order.origin,
-                trade_id,
-            })
-        } else {
-            let (commission, commission_asset) = self.ledger.settle(&Settlement {
-                account: order.account,
-                symbol: &turn.symbol,
-                base: &market.setup.base,
-                quote: &market.setup.quote,
-                side: order.side,
-                amount,
-                cost,
-                is_maker,
-            });
-            Some(Booked { commission, commission_asset, realised: Decimal::ZERO })
+        let Some(Booked { commission, commission_asset, realised }) = self.book(id, matched, is_maker, turn)
+        else {
+            return;
         };
-        let Some(Booked { commission, commission_asset, realised }) = booked else { return };
         let Some(market) = self.markets.get(&turn.symbol) else { return };
         let Some(order) = self.orders.get_mut(id) else { return };
         let first = order.filled.is_zero();
@@ -491,6 +467,38 @@ impl Exchange {
             turn.executions.push(execution.clone());
         }
         self.tell_order(&order, What::Trade(execution));
+    }
+
+    /// The money of one side of a trade.
+    fn book(&mut self, id: u64, matched: Match, is_maker: bool, turn: &Turn) -> Option<Booked> {
+        let Match { trade_id, price, amount, .. } = matched;
+        let order = self.orders.get(id)?;
+        let (account, side) = (order.account, order.side);
+        if turn.contract {
+            return self.book_fill(&ContractFill {
+                account,
+                symbol: &turn.symbol,
+                leg: order.position_side,
+                side,
+                price,
+                amount,
+                is_maker,
+                origin: order.origin,
+                trade_id,
+            });
+        }
+        let market = self.markets.get(&turn.symbol)?;
+        let (commission, commission_asset) = self.ledger.settle(&Settlement {
+            account,
+            symbol: &turn.symbol,
+            base: &market.setup.base,
+            quote: &market.setup.quote,
+            side,
+            amount,
+            cost: price * amount,
+            is_maker,
+        });
+        Some(Booked { commission, commission_asset, realised: Decimal::ZERO })
     }
 
     fn credit_order(&mut self, account: AccountId, is_maker: bool) {

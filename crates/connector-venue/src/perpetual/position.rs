@@ -158,18 +158,16 @@ mod tests {
             let (mut one, mut other) = (Position::default(), Position::default());
             let mut wallets = Decimal::ZERO;
             let mut paid = Decimal::ZERO;
-            let mut last = Decimal::ONE;
             for (amount, price) in fills {
                 let (amount, price) = (Decimal::new(amount, 3), Decimal::new(price, 2));
                 let (a, b) = (one.take(amount, price, UnixNanos(1)), other.take(-amount, price, UnixNanos(1)));
                 wallets += a.realised + b.realised;
                 paid += amount * price;
-                last = price;
                 prop_assert_eq!(one.amount, -other.amount);
                 prop_assert_eq!(wallets - one.cost - other.cost, Decimal::ZERO);
                 // Realised and unrealised together are the value less all that was paid.
-                prop_assert_eq!(one.realised + one.unrealised(last), one.amount * last - paid);
-                prop_assert!(one.amount.is_zero() == one.cost.is_zero() || !one.amount.is_zero());
+                prop_assert_eq!(one.realised + one.unrealised(price), one.amount * price - paid);
+                prop_assert!(!one.amount.is_zero() || one.cost.is_zero());
                 prop_assert!((one.cost * one.amount) >= Decimal::ZERO);
             }
         }

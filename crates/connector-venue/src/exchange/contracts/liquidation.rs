@@ -82,16 +82,8 @@ impl Exchange {
 
     /// Liquidates what has too little margin, and warns of what nearly has.
     pub(in crate::exchange) fn judge_margins(&mut self) {
-        let holders = self.perpetual.holders.iter();
-        let accounts: Vec<AccountId> = holders
-            .filter(|(account, holder)| {
-                !account.is_house() && (holder.open().next().is_some() || !holder.called.is_empty())
-            })
-            .map(|(account, _)| *account)
-            .collect();
-        if accounts.is_empty() {
-            return;
-        }
+        let holders = self.perpetual.holders.keys();
+        let accounts: Vec<AccountId> = holders.filter(|account| !account.is_house()).copied().collect();
         let assets = self.collaterals();
         for account in accounts {
             for asset in &assets {
@@ -99,6 +91,9 @@ impl Exchange {
                 let (balance, maintenance) = self.cross_state(account, asset);
                 if maintenance > Decimal::ZERO && balance <= maintenance {
                     self.liquidate_cross(account, asset);
+                } else if maintenance.is_zero() && balance < Decimal::ZERO {
+                    // Orders that only reduce are taken without margin, so their fills can leave a debt.
+                    self.move_insurance(account, None, PositionSide::Both, asset, -balance);
                 }
                 self.warn(account, asset);
             }
@@ -179,13 +174,25 @@ impl Exchange {
         let asset = contract.collateral.clone();
         let fee = self.ledger.rounded(filled * contract.liquidation_fee);
         let amount = if left < Decimal::ZERO { -left } else { -fee.min(left) };
+        self.move_insurance(account, Some(&leg.0), leg.1, &asset, amount);
+    }
+
+    /// Moves money from the insurance fund to an account (positive) or back.
+    fn move_insurance(
+        &mut self,
+        account: AccountId,
+        symbol: Option<&SmolStr>,
+        side: PositionSide,
+        asset: &Asset,
+        amount: Decimal,
+    ) {
         if amount.is_zero() {
             return;
         }
-        self.ledger.gain(account, &asset, amount);
-        self.ledger.gain(AccountId::INSURANCE, &asset, -amount);
-        self.record_income(account, Income::of(IncomeKind::Insurance, Some(&leg.0), leg.1, &asset, amount));
-        self.tell_account(account, AccountCause::Insurance, Some(&leg.0), &[(asset, amount)], &[]);
+        self.ledger.gain(account, asset, amount);
+        self.ledger.gain(AccountId::INSURANCE, asset, -amount);
+        self.record_income(account, Income::of(IncomeKind::Insurance, symbol, side, asset, amount));
+        self.tell_account(account, AccountCause::Insurance, symbol, &[(asset.clone(), amount)], &[]);
     }
 
     fn cancel_for(&mut self, account: AccountId, symbol: &str, reason: EndReason) {
