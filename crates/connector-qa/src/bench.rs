@@ -1,6 +1,7 @@
 //! What a checklist row works with: a venue of its own, connectors to it, and the venue's ledger as the judge.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::future::Future;
 use std::path::PathBuf;
@@ -9,7 +10,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use connector_core::dialect::{Dialect, LinkRole, Pool, Spec};
-use connector_core::engine::{Trading, Urls};
+use connector_core::engine::{Balance, Trading, Urls};
 use connector_core::event::{Event, OrderFilled};
 use connector_core::journal::{Durability, MemoryJournal, SqliteJournal};
 use connector_core::message::Level;
@@ -22,13 +23,14 @@ use connector_venue::exchange::Exchange;
 use connector_venue::face::Face;
 use connector_venue::faults::{Fault, FaultRule, Matcher};
 use connector_venue::keys::{ApiKey, KeySecret, KeyState};
-use connector_venue::ledger::{Balance, HistoryQuery};
+use connector_venue::ledger::HistoryQuery;
 use connector_venue::orders::{AccountId, Amount, Execution, Order, Placement, Submit};
 use connector_venue::server::{Server, wall_clock};
-use connector_venue::setup::{MarketStatus, Rules, Setup};
+use connector_venue::setup::{MarketSetup, MarketStatus, Rules, Setup};
 use connector_venue::venue::Venue;
 use smol_str::SmolStr;
 
+use crate::holdings;
 use crate::report::Detail;
 use crate::story::{Armed, Told, story};
 
@@ -189,6 +191,8 @@ pub struct Ground {
     pub rules: Rules,
     /// A price near the middle of its book.
     pub middle: Decimal,
+    /// What its margin, profit and fees are in, if it is a contract.
+    pub collateral: Option<Asset>,
 }
 
 impl Ground {
@@ -209,6 +213,16 @@ impl Ground {
     pub fn amount(&self, price: Decimal, times: i64) -> Decimal {
         let wanted = (self.rules.min_notional * Decimal::from(times) / price).max(self.rules.min_amount);
         (wanted / self.rules.step).ceil() * self.rules.step
+    }
+
+    /// The asset that an order takes while it is open.
+    #[must_use]
+    pub fn spends(&self, side: Side) -> Asset {
+        match (&self.collateral, side) {
+            (Some(collateral), _) => collateral.clone(),
+            (None, Side::Buy) => self.pair.quote(),
+            (None, Side::Sell) => self.pair.base(),
+        }
     }
 
     /// A limit order that rests far from the middle.
@@ -259,6 +273,7 @@ impl Bench {
         let order_pool = tightest_order_pool(spec, &setup);
         let venue = Venue::with_setup(face, setup).map_err(Failure::new)?;
         let server = Server::start(venue, 0).await.map_err(Failure::new)?;
+        server.with(holdings::still_marks)?;
         Ok(Self {
             server,
             spec,
@@ -462,31 +477,45 @@ impl Bench {
 
     /// The account's balances, by the ledger.
     #[must_use]
-    pub fn balances(&self) -> Vec<(Asset, Balance)> {
-        self.look(|exchange| exchange.balances(self.account))
+    pub fn balances(&self) -> BTreeMap<Asset, Balance> {
+        self.look(|exchange| holdings::balances(exchange, self.account))
+    }
+
+    /// What of an asset new orders can take, by the ledger.
+    #[must_use]
+    pub fn available(&self, asset: &Asset) -> Decimal {
+        self.balances().get(asset).map(|held| held.available).unwrap_or_default()
+    }
+
+    /// The base amount of an order at `price` that takes all of `funds`, fees left out, by the ledger's leverage.
+    #[must_use]
+    pub fn affords(&self, ground: &Ground, side: Side, price: Decimal, funds: Decimal) -> Decimal {
+        let settings = self.look(|exchange| exchange.market_settings(self.account, &ground.symbol));
+        match (settings, side) {
+            (Some(settings), _) => funds * settings.leverage / price,
+            (None, Side::Buy) => funds / price,
+            (None, Side::Sell) => funds,
+        }
+    }
+
+    /// The largest fee the account can be charged for an order with a limit, in what its price is in.
+    #[must_use]
+    pub fn most_fee(&self, order: &NewOrder) -> Decimal {
+        let symbol =
+            self.grounds.iter().find(|ground| ground.pair == order.pair).map(|ground| &ground.symbol);
+        let ppm = self.look(|exchange| {
+            let fees = exchange.fees(self.account, symbol.map(SmolStr::as_str).unwrap_or_default());
+            fees.maker_ppm.max(fees.taker_ppm)
+        });
+        order.amount * order.price.unwrap_or_default() * Decimal::new(ppm.max(0), 6)
     }
 
     /// What the connector has wrong about the account's balances now; empty if nothing.
     #[must_use]
     pub fn balance_errors(&self, connector: &Connector) -> Vec<String> {
         // Both are read under the venue's lock, so that no change of the venue lies between.
-        self.server.with(|venue, _| {
-            let ours = connector.balances();
-            let mut wrong = Vec::new();
-            for (asset, ledger) in venue.exchange().balances(self.account) {
-                let held = ours.get(&asset).copied().unwrap_or_default();
-                if (held.total, held.available) != (ledger.total(), ledger.free) {
-                    wrong.push(format!(
-                        "{asset}: {} total and {} available, but the ledger has {} and {}",
-                        held.total,
-                        held.available,
-                        ledger.total(),
-                        ledger.free
-                    ));
-                }
-            }
-            wrong
-        })
+        self.server
+            .with(|venue, _| holdings::balance_errors(&connector.balances(), venue.exchange(), self.account))
     }
 
     /// Waits until the connector's balances equal the ledger's; how long that took.
@@ -511,7 +540,7 @@ impl Bench {
         let ours = connector.balances();
         let rows = self.balances().into_iter().map(|(asset, ledger)| {
             let held = ours.get(&asset).copied().unwrap_or_default();
-            let cells = [held.total, ledger.total(), held.available, ledger.free]
+            let cells = [held.total, ledger.total, held.available, ledger.available]
                 .map(|value| value.normalize().to_string());
             [asset.to_string()].into_iter().chain(cells).collect()
         });
@@ -530,15 +559,7 @@ impl Bench {
 pub fn furnish(venue: &mut Venue, now: Now, grounds: &[Ground]) -> Result<(), Failure> {
     let exchange = venue.exchange_mut();
     for ground in grounds {
-        let base = ground.amount(ground.middle, 1_000_000);
-        let assets = [(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)];
-        for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
-            for (asset, amount) in &assets {
-                exchange.transfer(account, asset, *amount).map_err(|reject| {
-                    Failure(format!("the house cannot be given {amount} {asset}: {reject}"))
-                })?;
-            }
-        }
+        endow_house(exchange, ground)?;
         for level in 1..=LEVELS {
             for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
                 let price = ground.on_tick(ground.middle * Decimal::new(10_000 + sign * level * 5, 4));
@@ -550,6 +571,26 @@ pub fn furnish(venue: &mut Venue, now: Now, grounds: &[Ground]) -> Result<(), Fa
         }
     }
     venue.advance(now);
+    Ok(())
+}
+
+/// Gives both house accounts more of a market's assets than any row trades.
+///
+/// # Errors
+/// The venue refused a gift.
+pub fn endow_house(exchange: &mut Exchange, ground: &Ground) -> Result<(), Failure> {
+    let base = ground.amount(ground.middle, 1_000_000);
+    let assets = match &ground.collateral {
+        Some(collateral) => vec![(collateral.clone(), base * ground.middle)],
+        None => vec![(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)],
+    };
+    for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
+        for (asset, amount) in &assets {
+            exchange
+                .transfer(account, asset, *amount)
+                .map_err(|reject| Failure(format!("the house cannot be given {amount} {asset}: {reject}")))?;
+        }
+    }
     Ok(())
 }
 
@@ -586,7 +627,7 @@ fn tightest_order_pool(spec: &'static Spec, setup: &Setup) -> Option<&'static Po
     spec.pools.iter().filter(counts).min_by_key(|pool| pool.limit)
 }
 
-/// The markets that trade in assets the account holds.
+/// The markets that trade in assets the account holds: both of a pair, or the collateral of a contract.
 #[must_use]
 pub fn grounds(setup: &Setup, account: AccountId) -> Vec<Ground> {
     let Some(account) = setup.accounts.iter().find(|known| known.id == account) else { return Vec::new() };
@@ -594,14 +635,19 @@ pub fn grounds(setup: &Setup, account: AccountId) -> Vec<Ground> {
         account.balances.iter().any(|(held, amount)| held == asset && *amount > Decimal::ZERO)
     };
     let markets = setup.markets.iter().filter(|market| market.status == MarketStatus::Trading);
+    let can_trade = |market: &MarketSetup| match &market.contract {
+        Some(contract) => owns(&contract.collateral),
+        None => owns(&market.base) && owns(&market.quote),
+    };
     markets
-        .filter(|market| owns(&market.base) && owns(&market.quote))
+        .filter(|market| can_trade(market))
         .filter_map(|market| {
             Some(Ground {
                 symbol: market.symbol.clone(),
                 pair: Pair::new(market.base.as_str(), market.quote.as_str())?,
                 rules: market.rules.clone(),
                 middle: market.reference_price,
+                collateral: market.contract.as_ref().map(|contract| contract.collateral.clone()),
             })
         })
         .collect()

@@ -17,6 +17,7 @@ use connector_venue::orders::{AccountId, Amount, Execution, Order, Submit};
 use connector_venue::venue::Venue;
 
 use crate::bench::{Failure, Ground, Open, Plan, credentials, ensure, furnish, grounds, main_key, of};
+use crate::holdings;
 use crate::kit::Kit;
 use crate::recorded::Recorded;
 use crate::report::Detail;
@@ -60,6 +61,7 @@ impl Lab {
         let grounds = grounds(&setup, key.account);
         ensure(grounds.len() >= pairs, || "the venue's setup has too few markets".to_owned())?;
         let mut memory = Memory::new(Venue::with_setup(face, setup).map_err(Failure::new)?, kit.seed);
+        memory.with_venue(holdings::still_marks)?;
         if !lively {
             memory.with_venue(|venue, now| furnish(venue, now, &grounds))?;
         }
@@ -351,12 +353,8 @@ impl Lab {
 
     fn compare(&self) -> Result<(), Failure> {
         let held = self.read(|engine, _| engine.balances()).unwrap_or_default();
-        for (asset, ledger) in self.look(|exchange| exchange.balances(self.account)) {
-            let ours = held.get(&asset).copied().unwrap_or_default();
-            ensure((ours.total, ours.available) == (ledger.total(), ledger.free), || {
-                format!("{asset}: known {ours:?}, the ledger has {ledger:?}")
-            })?;
-        }
+        let wrong = self.look(|exchange| holdings::balance_errors(&held, exchange, self.account));
+        ensure(wrong.is_empty(), || wrong.join("; "))?;
         let open = self.read(|engine, _| engine.open_orders()).unwrap_or_default();
         let mut ours: Vec<_> = open.iter().map(|order| order.client_order_id().to_string()).collect();
         let live = self.orders().into_iter().filter(Order::is_live);

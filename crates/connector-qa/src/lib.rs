@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod decode;
 pub mod dice;
 pub mod gauge;
+pub mod holdings;
 pub mod input;
 pub mod kit;
 pub mod lab;

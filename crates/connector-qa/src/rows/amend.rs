@@ -113,11 +113,13 @@ async fn refusals(bench: &Bench, desk: &mut Desk, ground: &Ground) -> Result<Vec
     let id = desk.connector.place(order)?;
     desk.created(&id).await?;
     let (before, cancels) = (bench.order_of(&id)?, bench.requests("cancel"));
-    let all = desk.connector.balance(&ground.pair.quote()).total;
+    let price = ground.price(90);
+    let funds = desk.connector.balance(&ground.spends(Side::Buy)).total;
+    let all = bench.affords(ground, Side::Buy, price, funds);
     let cases = [
         ("below the least amount", None, Some(ground.rules.min_amount / Decimal::TWO)),
         ("negative price", Some(-Decimal::ONE), None),
-        ("more than can be paid for", None, Some(all * Decimal::TWO / ground.price(90))),
+        ("more than can be paid for", None, Some(all * Decimal::TWO)),
         ("above the largest amount", None, Some(ground.rules.max_amount + ground.rules.step)),
     ];
     let mut rows = Vec::new();

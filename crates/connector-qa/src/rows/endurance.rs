@@ -16,7 +16,10 @@ use connector_venue::venue::Venue;
 use smol_str::SmolStr;
 
 use super::loss;
-use crate::bench::{Evidence, Failure, Ground, Judgement, Plan, credentials, ensure, grounds, main_key, of};
+use crate::bench::{
+    Evidence, Failure, Ground, Judgement, Plan, credentials, endow_house, ensure, grounds, main_key, of,
+};
+use crate::holdings::{balance_errors, still_marks};
 use crate::kit::Kit;
 use crate::report::{Detail, human};
 use crate::story::{Armed, Told, story};
@@ -94,15 +97,10 @@ impl World {
     /// Has the house quote both sides.
     fn quote(&mut self) -> Result<(), Failure> {
         let ground = self.ground.clone();
-        let base = ground.amount(ground.middle, 1_000_000);
-        let assets = [(ground.pair.base(), base), (ground.pair.quote(), base * ground.middle)];
-        self.memory.with_venue(|venue, _| {
+        self.memory.with_venue(|venue, now| {
+            still_marks(venue, now)?;
             let exchange = venue.exchange_mut();
-            for account in [AccountId::HOUSE_MAKER, AccountId::HOUSE_TAKER] {
-                for (asset, amount) in &assets {
-                    exchange.transfer(account, asset, *amount).map_err(Failure::new)?;
-                }
-            }
+            endow_house(exchange, &ground)?;
             for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
                 let price = ground.on_tick(ground.middle * Decimal::new(1_000 + sign, 3));
                 let submit = Submit::limit(&ground.symbol, side, price, ground.amount(price, 100));
@@ -278,22 +276,17 @@ impl World {
         // An order's end can be known by request a moment before the stream brings the balances.
         self.run_for(Duration::from_secs(5)).await;
         let account = self.account;
-        let (ledger, open, violations) = self.memory.with_venue(|venue, _| {
+        let ours = self.engine()?.balances();
+        let (wrong, open, violations) = self.memory.with_venue(|venue, _| {
             let exchange = venue.exchange();
             (
-                exchange.balances(account),
+                balance_errors(&ours, exchange, account),
                 exchange.open_orders(account, None).len(),
                 exchange.limits().violations(),
             )
         });
         let engine = self.engine()?;
-        let ours = engine.balances();
-        for (asset, held) in ledger {
-            let told = ours.get(&asset).copied().unwrap_or_default();
-            ensure((told.total, told.available) == (held.total(), held.free), || {
-                format!("{asset}: {told:?} here, {held:?} in the ledger")
-            })?;
-        }
+        ensure(wrong.is_empty(), || wrong.join("; "))?;
         let open = (engine.open_orders().len(), open);
         ensure(open == (0, 0), || format!("{open:?} orders open here and at the venue"))?;
         ensure(violations == 0, || format!("the venue counted {violations} violations of its limits"))

@@ -10,6 +10,7 @@ use connector_venue::ledger::HistoryQuery;
 use connector_venue::orders::{Execution, Order};
 
 use crate::bench::{Bench, Evidence, Failure, Judgement, PATIENCE, Plan, ensure, of};
+use crate::holdings::worth;
 use crate::kit::Kit;
 use crate::report::Detail;
 use crate::rows::orders::filled_orders;
@@ -20,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(200);
 
 /// Everything held, by asset, by the ledger.
 fn totals(bench: &Bench) -> BTreeMap<Asset, Decimal> {
-    bench.balances().into_iter().map(|(asset, held)| (asset, held.total())).collect()
+    bench.look(|exchange| worth(exchange, bench.account))
 }
 
 /// SQ-27.
@@ -174,8 +175,20 @@ fn asset_totals(
     let mut sums: BTreeMap<Asset, Decimal> = BTreeMap::new();
     for trade in trades {
         let sign = if trade.side == Side::Buy { Decimal::ONE } else { Decimal::NEGATIVE_ONE };
-        *sums.entry(trade.pair.base()).or_default() += sign * trade.amount;
-        *sums.entry(trade.pair.quote()).or_default() -= sign * trade.amount * trade.price;
+        let ground = bench.grounds.iter().find(|ground| ground.pair == trade.pair);
+        let ground = ground.ok_or_else(|| Failure(format!("the history has a fill of {}", trade.pair)))?;
+        match &ground.collateral {
+            // Whether it opened or closed something: what it is worth at the mark price less what it cost.
+            Some(collateral) => {
+                let mark = bench.look(|exchange| exchange.mark_price(&ground.symbol));
+                let mark = mark.map(|mark| mark.mark_price).unwrap_or_default();
+                *sums.entry(collateral.clone()).or_default() += sign * trade.amount * (mark - trade.price);
+            }
+            None => {
+                *sums.entry(trade.pair.base()).or_default() += sign * trade.amount;
+                *sums.entry(trade.pair.quote()).or_default() -= sign * trade.amount * trade.price;
+            }
+        }
         if let Some(fee) = &trade.fee {
             *sums.entry(fee.asset.clone()).or_default() -= fee.amount;
         }

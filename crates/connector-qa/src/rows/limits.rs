@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use connector_core::budget::{Adjusted, Candidate, Mode, Terms, adjust};
+use connector_core::budget::{Adjusted, Candidate, Mode};
 use connector_core::dialect::{Pool, Window};
 use connector_core::event::LinkState;
-use connector_core::fee::{FeeSchedule, Prices};
 use connector_core::order::{NewOrder, OrderState, Side};
-use connector_core::{Asset, Cause, ClientOrderId, Decimal, Event, Pair};
+use connector_core::{Asset, Cause, ClientOrderId, Decimal, Event};
 use connector_venue::ledger::HistoryQuery;
 use connector_venue::orders::Order;
 use connector_venue::server::wall_clock;
@@ -365,38 +364,33 @@ fn available(desk: &Desk) -> BTreeMap<Asset, Decimal> {
 }
 
 /// Orders of which each takes two fifths of what there is: the third is too large.
-fn too_much(desk: &Desk, ground: &Ground, side: Side) -> Vec<Candidate> {
+fn too_much(bench: &Bench, desk: &Desk, ground: &Ground, side: Side) -> Vec<Candidate> {
     let price = ground.price(if side == Side::Buy { 90 } else { 110 });
     let pair = &ground.pair;
-    let held = match side {
-        Side::Buy => desk.connector.balance(&pair.quote()).available / price,
-        Side::Sell => desk.connector.balance(&pair.base()).available,
-    };
-    let amount = held * Decimal::new(4, 1);
+    let funds = desk.connector.balance(&ground.spends(side)).available;
+    let amount = bench.affords(ground, side, price, funds) * Decimal::new(4, 1);
     vec![Candidate::limit(pair.clone(), side, amount, price); 3]
 }
 
+/// The connector's answer, and what it leaves of each asset.
 fn judge_budget(
     desk: &Desk,
     candidates: &[Candidate],
     mode: Mode,
 ) -> (Vec<Adjusted>, BTreeMap<Asset, Decimal>) {
-    let connector = &desk.connector;
-    let declared = FeeSchedule::from(&connector.spec().fees);
-    let pairs: BTreeSet<&Pair> = candidates.iter().map(|candidate| &candidate.pair).collect();
-    let known: BTreeMap<&Pair, _> = pairs
-        .into_iter()
-        .filter_map(|pair| {
-            let fees = connector
-                .fees(pair)
-                .map_or_else(|| declared.clone(), |rates| declared.clone().with_rates(&rates));
-            Some((pair, (connector.trading_rule(pair)?, fees)))
-        })
-        .collect();
-    let terms = |asked: &Candidate| known.get(&asked.pair).map(|(rule, fees)| Terms::spot(rule, fees));
     let mut left = available(desk);
-    let adjusted = adjust(candidates, mode, &mut left, terms, &Prices::default());
+    let adjusted = desk.connector.budget(candidates, mode);
+    for (asset, cost) in adjusted.iter().flat_map(|one| &one.cost) {
+        *left.entry(asset.clone()).or_default() -= *cost;
+    }
     (adjusted, left)
+}
+
+/// Fees that are in the costs and that the venue does not set aside: those of contracts.
+fn unlocked_fees(ground: &Ground, adjusted: &[Adjusted], asset: &Asset) -> Decimal {
+    let fees = adjusted.iter().filter(|one| one.refused.is_none()).flat_map(|one| &one.fees);
+    let fees = fees.filter(|fee| ground.collateral.is_some() && fee.asset == *asset);
+    fees.map(|fee| fee.amount).sum()
 }
 
 /// SQ-21.
@@ -414,7 +408,7 @@ pub async fn budget(kit: Kit) -> Judgement {
         .flat_map(|mode| [Side::Buy, Side::Sell].map(|side| (mode, side)))
     {
         bench.balances_agree(&desk.connector).await?;
-        let candidates = too_much(&desk, &ground, side);
+        let candidates = too_much(&bench, &desk, &ground, side);
         let (adjusted, left) = judge_budget(&desk, &candidates, mode);
         let refused = adjusted.iter().filter(|one| one.refused.is_some()).count();
         let resized = adjusted.iter().filter(|one| one.resized).count();
@@ -435,12 +429,13 @@ pub async fn budget(kit: Kit) -> Judgement {
         // The ledger has exactly as much left as the budget said.
         bench.balances_agree(&desk.connector).await?;
         for (asset, held) in bench.balances() {
-            let told = left.get(&asset).copied().unwrap_or_default();
-            ensure(held.free == told, || {
-                format!("{mode:?} {side}: {told} {asset} should be left, the ledger has {}", held.free)
+            let told =
+                left.get(&asset).copied().unwrap_or_default() + unlocked_fees(&ground, &adjusted, &asset);
+            ensure(held.available == told, || {
+                format!("{mode:?} {side}: {told} {asset} should be left, the ledger has {}", held.available)
             })?;
         }
-        let spent = if side == Side::Buy { ground.pair.quote() } else { ground.pair.base() };
+        let spent = ground.spends(side);
         too_large(&mut desk, &candidates).await?;
         for id in &ids {
             desk.connector.cancel(id)?;

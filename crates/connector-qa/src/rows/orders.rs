@@ -220,7 +220,8 @@ pub async fn violations(kit: Kit) -> Judgement {
     let rules = &ground.rules;
     let even = ground.resting(Side::Buy);
     let price = even.price.unwrap_or_default();
-    let all = desk.connector.balance(&ground.pair.quote()).total;
+    let funds = desk.connector.balance(&ground.spends(Side::Buy)).total;
+    let all = bench.affords(&ground, Side::Buy, price, funds);
     let unlisted = Pair::new("NOSUCH", "PAIR").ok_or_else(|| Failure::new("no pair"))?;
     let cases = [
         ("below min size", NewOrder { amount: rules.min_amount / Decimal::TWO, ..even.clone() }),
@@ -231,7 +232,7 @@ pub async fn violations(kit: Kit) -> Judgement {
         ("zero amount", NewOrder { amount: Decimal::ZERO, ..even.clone() }),
         ("negative price", NewOrder { price: Some(-price), ..even.clone() }),
         ("limit without price", NewOrder { price: None, ..even.clone() }),
-        ("insufficient balance", NewOrder { amount: all * Decimal::TWO / price, ..even.clone() }),
+        ("insufficient balance", NewOrder { amount: all * Decimal::TWO, ..even.clone() }),
         ("unlisted pair", NewOrder { pair: unlisted, ..even.clone() }),
     ];
     let (mut rows, mut local) = (Vec::new(), 0);

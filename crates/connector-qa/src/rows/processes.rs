@@ -119,7 +119,7 @@ fn compare(bench: &Bench, state: &State, settled: bool) -> Result<(), Failure> {
     }
     for (asset, ledger) in bench.balances() {
         let (total, available) = state.balances.get(&asset).copied().unwrap_or_default();
-        ensure(total == ledger.total() && (!settled || available == ledger.free), || {
+        ensure(total == ledger.total && (!settled || available == ledger.available), || {
             format!("{asset}: known {total} and {available}, the ledger has {ledger:?}")
         })?;
     }
@@ -330,7 +330,7 @@ fn compare_but(bench: &Bench, state: &State, by_hand: &Order) -> Result<(), Fail
     })?;
     for (asset, ledger) in bench.balances() {
         let known = state.balances.get(&asset).copied().unwrap_or_default();
-        ensure(known == (ledger.total(), ledger.free), || {
+        ensure(known == (ledger.total, ledger.available), || {
             format!("{asset}: known {known:?}, the ledger has {ledger:?}")
         })?;
     }

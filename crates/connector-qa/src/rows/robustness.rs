@@ -264,7 +264,7 @@ fn silence(kit: &Kit, link: &str) -> Result<Duration, Failure> {
 }
 
 /// Trades for a while under a fault, then looks whether all is well.
-fn drifted(kit: &Kit, name: &str, faults: &[&str]) -> Result<Vec<String>, Failure> {
+fn drifted(kit: &Kit, name: &str, faults: &[String]) -> Result<Vec<String>, Failure> {
     let mut lab = Lab::new(kit, 1, true, 0)?;
     lab.ready()?;
     for fault in faults {
@@ -319,23 +319,28 @@ fn drifted(kit: &Kit, name: &str, faults: &[&str]) -> Result<Vec<String>, Failur
 /// What a new member, a new word or a broken message did.
 pub async fn drift(kit: Kit) -> Judgement {
     const MEMBERS: &str = r#"{"fault":"schema.members"}"#;
-    const WORDS: &str =
-        r#"{"fault":"schema.word","match":{"link":"user"},"trigger":{"probability_ppm":300000}}"#;
-    const PUBLIC_WORDS: &str =
-        r#"{"fault":"schema.word","match":{"link":"market"},"trigger":{"probability_ppm":100000}}"#;
     const ANSWERS: &str =
         r#"{"fault":"schema.word","match":{"row":"place"},"trigger":{"probability_ppm":300000}}"#;
     const CORRUPT: &str = r#"{"fault":"ws.corrupt","trigger":{"probability_ppm":30000}}"#;
     const CUT: &str =
         r#"{"fault":"http.truncated","match":{"row":"place"},"trigger":{"probability_ppm":200000}}"#;
+    let spec = (kit.face)().spec();
+    let words = |role: LinkRole, ppm: u32| {
+        let links = spec.links.iter().filter(move |link| link.role == role);
+        links.map(move |link| {
+            let name = link.name;
+            format!(r#"{{"fault":"schema.word","match":{{"link":{name:?}}},"trigger":{{"probability_ppm":{ppm}}}}}"#)
+        })
+    };
+    let account = words(LinkRole::User, 300_000).chain([ANSWERS.to_owned()]).collect();
     let mut rows = Vec::new();
     for (name, faults, silent, most) in [
-        ("unknown members everywhere", &[MEMBERS][..], true, 0),
-        ("unknown words about the account", &[WORDS, ANSWERS][..], false, 60),
-        ("unknown words in market data", &[PUBLIC_WORDS][..], false, 60),
-        ("broken frames, answers cut short", &[CORRUPT, CUT][..], false, 120),
+        ("unknown members everywhere", vec![MEMBERS.to_owned()], true, 0),
+        ("unknown words about the account", account, false, 60),
+        ("unknown words in market data", words(LinkRole::Public, 100_000).collect(), false, 60),
+        ("broken frames, answers cut short", vec![CORRUPT.to_owned(), CUT.to_owned()], false, 120),
     ] {
-        let problems = drifted(&kit, name, faults)?;
+        let problems = drifted(&kit, name, &faults)?;
         ensure(!silent || problems.is_empty(), || format!("{name}: told {problems:?}"))?;
         ensure(problems.len() <= most, || format!("{name}: {} problems told: {problems:?}", problems.len()))?;
         let mut distinct = problems.clone();
@@ -533,18 +538,10 @@ fn delisted(lab: &mut Lab, ground: &Ground, other: &Ground) -> Result<(), Failur
 fn listed(lab: &mut Lab, ground: &Ground) -> Result<(), Failure> {
     let setup: Option<MarketSetup> = lab.look(|exchange| exchange.market(&ground.symbol).cloned());
     let old = setup.ok_or_else(|| Failure::new("the market is unknown"))?;
-    let base = ground.pair.base();
-    // The account has both assets; only the order of the two is new, and so is the pair.
-    let quote = lab
-        .grounds
-        .iter()
-        .map(|other| other.pair.base())
-        .find(|asset| *asset != base)
-        .ok_or_else(|| Failure::new("too few assets"))?;
-    let taken = |lab: &Lab, symbol: &str| lab.look(|exchange| exchange.market(symbol).is_some());
-    let (base, quote) = if taken(lab, &format!("{base}{quote}")) { (quote, base) } else { (base, quote) };
+    // Nobody has the new asset.
+    let (base, quote) = (connector_core::Asset::new("QANEW"), ground.pair.quote());
     let mut new = MarketSetup::new(base.as_str(), quote.as_str(), old.rules.clone(), old.reference_price);
-    new.status = MarketStatus::Trading;
+    (new.status, new.contract) = (MarketStatus::Trading, old.contract);
     let pair =
         connector_core::Pair::new(base.as_str(), quote.as_str()).ok_or_else(|| Failure::new("no pair"))?;
     let unknown = lab.with(|engine, now| engine.follow(now, &pair));

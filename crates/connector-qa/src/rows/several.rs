@@ -100,7 +100,7 @@ pub async fn same_key(kit: Kit) -> Judgement {
     ))
 }
 
-/// Gives the account enough of both assets of every market that trades.
+/// Gives the account enough of both assets of every market that trades, or of its collateral.
 fn endow(setup: &mut Setup) {
     let Some(key) = main_key(setup) else { return };
     let markets: Vec<_> =
@@ -109,7 +109,11 @@ fn endow(setup: &mut Setup) {
     for market in markets {
         let quote = market.rules.min_notional * Decimal::from(10_000);
         let base = (quote / market.reference_price / market.rules.step).ceil() * market.rules.step;
-        for (asset, amount) in [(market.base, base.max(market.rules.min_amount)), (market.quote, quote)] {
+        let assets = match market.contract {
+            Some(contract) => vec![(contract.collateral, quote)],
+            None => vec![(market.base, base.max(market.rules.min_amount)), (market.quote, quote)],
+        };
+        for (asset, amount) in assets {
             if !account.balances.iter().any(|(held, _)| *held == asset) {
                 account.balances.push((asset, amount));
             }
