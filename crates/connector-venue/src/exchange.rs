@@ -6,6 +6,7 @@ mod contracts;
 mod judging;
 mod living;
 mod market;
+mod modifying;
 mod placing;
 mod store;
 #[cfg(test)]
@@ -158,6 +159,7 @@ impl Exchange {
             balances: self.ledger.balances(account),
             open_orders: self.orders.live(account).cloned().collect(),
             fills: self.ledger.fills(account, &HistoryQuery::default()).into_iter().cloned().collect(),
+            positions: self.positions(account, None).into_iter().filter(|p| !p.amount.is_zero()).collect(),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::orders::{AccountId, Execution, Order};
+use crate::perpetual::PositionView;
 use crate::setup::{AccountSetup, FeeAsset, Fees};
 
 /// What an account holds of an asset.
@@ -89,6 +90,8 @@ pub struct LedgerView {
     pub open_orders: Vec<Order>,
     /// Every execution, oldest first.
     pub fills: Vec<Execution>,
+    /// Positions on contracts that are not flat.
+    pub positions: Vec<PositionView>,
 }
 
 /// One side of a trade, to be settled.

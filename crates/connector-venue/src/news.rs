@@ -35,6 +35,8 @@ pub enum What {
     Rejected(Reject),
     /// Its amount was reduced and its place in the queue kept.
     Replaced,
+    /// Its price or amount was changed and its place in the queue lost.
+    Modified,
 }
 
 /// Why balances changed.

@@ -176,6 +176,8 @@ pub enum EndReason {
     Liquidated,
     /// The account was deleveraged on this market.
     Deleveraged,
+    /// A post-only order was given a price at which it would have traded.
+    WouldTake,
 }
 
 /// Where an order comes from.

@@ -115,7 +115,7 @@ impl Exchange {
 }
 
 /// Checks amount and price against the market's rules.
-fn check_amount(submit: &Submit, market: &Market, price: Option<Decimal>) -> Result<Want, Reject> {
+pub(super) fn check_amount(submit: &Submit, market: &Market, price: Option<Decimal>) -> Result<Want, Reject> {
     let rules = &market.setup.rules;
     if let Some(price) = price {
         let within = price >= rules.min_price && price <= rules.max_price;

@@ -7,14 +7,14 @@ use connector_core::{Asset, Decimal};
 use smol_str::{SmolStr, ToSmolStr};
 
 use super::contracts::{Booked, ContractFill};
-use super::judging::{Ticket, is_multiple};
+use super::judging::Ticket;
 use super::{Exchange, Market};
 use crate::ledger::Settlement;
 use crate::limits::ScopeKey;
 use crate::matching::{Incoming, Plan, Resting, Step, Want};
 use crate::news::{BalanceCause, News, PublicTrade, What};
 use crate::orders::{
-    AccountId, Amount, EndReason, Execution, Order, Origin, Placement, Reject, Rule, SelfTrade, Submit, Which,
+    AccountId, Amount, EndReason, Execution, Order, Origin, Placement, Reject, SelfTrade, Submit, Which,
 };
 
 /// Length of the client ids made up for orders and cancels that have none.
@@ -25,10 +25,10 @@ pub(super) struct Turn {
     symbol: SmolStr,
     touched: BTreeMap<AccountId, BTreeSet<Asset>>,
     trades: Vec<PublicTrade>,
-    executions: Vec<Execution>,
+    pub(super) executions: Vec<Execution>,
     house_ended: Vec<u64>,
     /// Whether the market is a contract, whose wallets are told fill by fill.
-    contract: bool,
+    pub(super) contract: bool,
     /// Whether resting orders have shrunk since matching was planned.
     pub(super) replan: bool,
 }
@@ -46,7 +46,7 @@ impl Turn {
         }
     }
 
-    fn touch<'a>(&mut self, account: AccountId, assets: impl IntoIterator<Item = &'a Asset>) {
+    pub(super) fn touch<'a>(&mut self, account: AccountId, assets: impl IntoIterator<Item = &'a Asset>) {
         if !account.is_house() && !self.contract {
             self.touched.entry(account).or_default().extend(assets.into_iter().cloned());
         }
@@ -134,50 +134,6 @@ impl Exchange {
         ids.into_iter().map(|id| self.cancel(account, symbol, &Which::Id(id), None)).collect()
     }
 
-    /// Reduces an open order's amount to `amount` and keeps its place in the queue.
-    ///
-    /// # Errors
-    /// [`Reject::UnknownOrder`]; [`Reject::Rule`] unless `amount` is whole steps between what is filled and the old
-    /// amount.
-    pub fn reduce(
-        &mut self,
-        account: AccountId,
-        symbol: &str,
-        which: &Which,
-        amount: Decimal,
-    ) -> Result<Order, Reject> {
-        let id = self.live_order(account, symbol, which)?;
-        let amount = amount.normalize();
-        let market = self.markets.get_mut(symbol).ok_or(Reject::UnknownMarket)?;
-        let order = self.orders.get_mut(id).ok_or(Reject::UnknownOrder)?;
-        let price = order.price.ok_or(Reject::UnknownOrder)?;
-        if amount <= order.filled || amount >= order.amount || !is_multiple(amount, market.setup.rules.step) {
-            return Err(Reject::Rule(Rule::LotSize));
-        }
-        let less = order.amount - amount;
-        let freed = if order.side == Side::Buy { price * less } else { less };
-        let asset = if order.side == Side::Buy { &market.setup.quote } else { &market.setup.base };
-        let resting = market.book.resting(order.side, price, id).unwrap_or_default();
-        // An order that only reduces may rest with less than it asks for.
-        let too_much = resting - (amount - order.filled);
-        if too_much > Decimal::ZERO {
-            market.book.reduce(order.side, price, id, too_much);
-        }
-        order.amount = amount;
-        order.updated = self.now;
-        if market.setup.contract.is_none() {
-            order.locked -= freed;
-            self.ledger.unlock(account, asset, freed);
-        }
-        let result = order.clone();
-        let mut turn = self.turn(symbol);
-        let Some(market) = self.markets.get(symbol) else { return Err(Reject::UnknownMarket) };
-        turn.touch(account, [&market.setup.base, &market.setup.quote]);
-        self.tell_order(&result, What::Replaced);
-        self.close(turn);
-        Ok(result)
-    }
-
     /// Removes an order on the exchange's own account, as [`EndReason::Administrative`].
     ///
     /// # Errors
@@ -192,7 +148,7 @@ impl Exchange {
         order
     }
 
-    fn live_order(&self, account: AccountId, symbol: &str, which: &Which) -> Result<u64, Reject> {
+    pub(super) fn live_order(&self, account: AccountId, symbol: &str, which: &Which) -> Result<u64, Reject> {
         self.listed(symbol).ok_or(Reject::UnknownMarket)?;
         let order = self.orders.find(account, symbol, which).filter(|order| order.is_live());
         order.map(|order| order.id).ok_or(Reject::UnknownOrder)
@@ -510,7 +466,7 @@ impl Exchange {
     }
 
     /// What becomes of the part of a new order that did not trade.
-    fn finish(&mut self, id: u64, ticket: &Ticket, turn: &mut Turn) {
+    pub(super) fn finish(&mut self, id: u64, ticket: &Ticket, turn: &mut Turn) {
         let Some(order) = self.orders.get_mut(id).filter(|order| order.is_live()) else { return };
         let (account, side, leg) = (order.account, order.side, order.position_side);
         let reduces = order.reduces();
@@ -593,7 +549,7 @@ impl Exchange {
         }
     }
 
-    fn tell_order(&mut self, order: &Order, what: What) {
+    pub(super) fn tell_order(&mut self, order: &Order, what: What) {
         if !order.account.is_house() {
             let order = Box::new(order.clone());
             self.tell(News::Order { time: self.now, account: order.account, order, what });

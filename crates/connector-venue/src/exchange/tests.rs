@@ -59,6 +59,7 @@ fn told(exchange: &mut Exchange) -> Vec<String> {
                 What::Expired => "expired",
                 What::Rejected(_) => "rejected",
                 What::Replaced => "replaced",
+                What::Modified => "modified",
             };
             format!("{} {what} {}", account.0, order.state)
         }

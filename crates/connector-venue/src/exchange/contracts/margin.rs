@@ -113,7 +113,7 @@ impl Exchange {
     }
 
     /// The same with what is available as it comes out, even below zero.
-    pub(super) fn unspent_margin(&self, account: AccountId, asset: &Asset) -> MarginView {
+    pub(in crate::exchange) fn unspent_margin(&self, account: AccountId, asset: &Asset) -> MarginView {
         let (wallet, cross_wallet) = self.wallets(account, asset);
         let zero = Decimal::ZERO;
         let mut view = MarginView {
@@ -289,7 +289,7 @@ impl Exchange {
     }
 
     /// The largest value a position of the market can come to when its orders are filled.
-    pub(super) fn largest(
+    pub(in crate::exchange) fn largest(
         &self,
         account: AccountId,
         symbol: &str,

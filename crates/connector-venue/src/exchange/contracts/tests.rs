@@ -306,6 +306,42 @@ fn a_taker_that_only_reduces_stops_at_flat() {
 }
 
 #[test]
+fn modified_orders_lose_their_place_and_need_margin() {
+    let mut exchange = exchange();
+    let first = place(&mut exchange, C, &limit(Side::Sell, 10_100, "1")).order.id;
+    let second = place(&mut exchange, B, &limit(Side::Sell, 10_100, "1")).order.id;
+    let modify = |exchange: &mut Exchange, account, id, price: i64, amount: &str| {
+        exchange.modify(account, S, &Which::Id(id), price.into(), dec(amount))
+    };
+    assert_eq!(modify(&mut exchange, C, first, 10_100, "1"), Err(Reject::NoChange));
+    let _ = told(&mut exchange);
+    assert_eq!(modify(&mut exchange, C, first, 10_100, "2").unwrap().order.amount, 2.into());
+    assert_eq!(told(&mut exchange), ["3 other open", "best"]);
+    place(&mut exchange, A, &limit(Side::Buy, 10_100, "1"));
+    assert_eq!(ended(&exchange, B, second).0, OrderState::Filled);
+    assert_eq!(modify(&mut exchange, C, first, 10_100, "250"), Err(Reject::InsufficientMargin));
+    assert_eq!(modify(&mut exchange, C, first, 10_101, "0.0001"), Err(Reject::Rule(Rule::LotSize)));
+    assert_eq!(exchange.order(C, S, &Which::Id(first)).unwrap().amount, 2.into());
+    // A new price may trade at once, in part.
+    let bid = place(&mut exchange, A, &limit(Side::Buy, 10_000, "0.5")).order.id;
+    let moved = modify(&mut exchange, C, first, 10_000, "2").unwrap();
+    assert_eq!((moved.order.filled, moved.executions.len()), (dec("0.5"), 1));
+    assert_eq!(ended(&exchange, A, bid).0, OrderState::Filled);
+    assert_eq!(exchange.depth(S, 1).unwrap().asks[0].amount, dec("1.5"));
+    // No more than is filled: nothing is left of it.
+    let gone = modify(&mut exchange, C, first, 10_000, "0.5").unwrap().order;
+    assert_eq!((gone.state, gone.amount), (OrderState::Cancelled, dec("0.5")));
+    assert_eq!(exchange.best(S).unwrap().ask, None);
+    let passive = Submit::limit_maker(S, Side::Buy, 9_000.into(), 1.into());
+    let passive = place(&mut exchange, A, &passive).order.id;
+    place(&mut exchange, C, &limit(Side::Sell, 10_200, "1"));
+    let gone = modify(&mut exchange, A, passive, 10_200, "1").unwrap().order;
+    assert_eq!((gone.state, gone.reason), (OrderState::Cancelled, Some(EndReason::WouldTake)));
+    assert_eq!(modify(&mut exchange, A, passive, 9_000, "1"), Err(Reject::UnknownOrder));
+    assert_conserved(&exchange);
+}
+
+#[test]
 fn isolated_margin_stands_alone() {
     let mut exchange = exchange();
     exchange.set_margin_mode(A, S, MarginMode::Isolated).unwrap();
