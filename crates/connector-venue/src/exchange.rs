@@ -2,6 +2,7 @@
 //!
 //! Pure and synchronous: the same setup and the same calls give the same orders, trades and news, to the last digit.
 
+mod amending;
 mod contracts;
 mod judging;
 mod living;
@@ -42,6 +43,8 @@ pub struct Exchange {
     orders: Store,
     ledger: Ledger,
     perpetual: State,
+    /// When an account's open orders on a market are cancelled.
+    countdowns: BTreeMap<(AccountId, SmolStr), UnixNanos>,
     keys: Keys,
     listen_keys: ListenKeys,
     limits: Limits,
@@ -75,6 +78,7 @@ impl Exchange {
             ledger: Ledger::new(setup.fees, setup.fee_scale, setup.history_limit),
             listen_keys: ListenKeys::new(setup.perpetual.listen_key_lifetime, setup.seed),
             perpetual: State::new(setup.perpetual),
+            countdowns: BTreeMap::new(),
             keys,
             limits: Limits::new(&setup.pools, setup.escalation),
             order_count: setup.order_count,

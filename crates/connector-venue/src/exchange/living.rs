@@ -22,6 +22,9 @@ impl Exchange {
                 self.tell_books();
                 continue;
             }
+            if self.end_countdown() {
+                continue;
+            }
             if contracts_act {
                 self.contracts_act();
                 continue;
@@ -43,6 +46,7 @@ impl Exchange {
             .filter_map(Market::acts)
             .chain(self.interval_end())
             .chain(self.next_contract_time())
+            .chain(self.next_countdown())
             .min()
     }
 
