@@ -3,9 +3,8 @@
 use std::process::ExitCode;
 
 use binance_perpetual::BinancePerpetual;
-use connector_venue::face::Face;
+use binance_perpetual::venue::BinancePerpetualFace;
 
 fn main() -> ExitCode {
-    let face = || -> Box<dyn Face> { panic!("the embedded venue does not speak this protocol yet") };
-    connector_qa::command_line::run(BinancePerpetual, face)
+    connector_qa::command_line::run(BinancePerpetual, || Box::new(BinancePerpetualFace))
 }

@@ -9,6 +9,8 @@ mod hot;
 mod rest;
 mod spec;
 mod stream;
+#[cfg(feature = "venue")]
+pub mod venue;
 mod wire;
 
 use connector_core::Error;

@@ -388,7 +388,6 @@ pub(crate) struct LeverageChange<'a> {
 
 /// An order in an answer, without what only orders with a trigger have. Read as [`OrderAnswer`](spot_binance::family::OrderAnswer).
 #[cfg(feature = "venue")]
-#[allow(dead_code, reason = "written by the venue's side")]
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Order<'a> {

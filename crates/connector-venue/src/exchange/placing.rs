@@ -102,6 +102,16 @@ impl Exchange {
         self.judge(account, submit).map(|_| ())
     }
 
+    /// The order that [`Exchange::place`] would take, before anything happens to it and without an id; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Exchange::place`].
+    pub fn preview(&self, account: AccountId, submit: &Submit) -> Result<Order, Reject> {
+        let ticket = self.judge(account, submit)?;
+        let client_id = submit.client_id.clone().unwrap_or_default();
+        Ok(self.blank(account, submit, client_id, (ticket.amount, ticket.quote_amount)))
+    }
+
     /// Cancels an order. `cancel_id` is the request's own client id, for the news; made up if absent.
     ///
     /// # Errors

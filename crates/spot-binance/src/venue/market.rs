@@ -139,6 +139,36 @@ pub fn agg_trade(trade: &PublicTrade) -> Value {
     })
 }
 
+/// `aggTrades`: the first from an id on, those of a span of time, or the latest.
+///
+/// # Errors
+/// What is wrong with the parameters.
+pub fn agg_trades(
+    params: Params<'_>,
+    exchange: &Exchange,
+    tell: fn(&PublicTrade) -> Value,
+) -> Result<Value, Refused> {
+    let (since, until) = (params.millis("startTime")?, params.millis("endTime")?);
+    let (symbol, limit) = (&params.market(exchange)?.symbol, params.limit(500, 1000)?);
+    let from = params.integer("fromId")?;
+    if since.is_none() && until.is_none() {
+        return Ok(exchange.public_trades(symbol, limit, from).iter().map(tell).collect());
+    }
+    let all = exchange.public_trades(symbol, usize::MAX, from);
+    let fits = |trade: &&PublicTrade| {
+        let time = trade.time.millis();
+        since.is_none_or(|since| time >= since) && until.is_none_or(|until| time <= until)
+    };
+    let mut fitting: Vec<&PublicTrade> = all.iter().filter(fits).collect();
+    // With a start the oldest are told, otherwise the latest.
+    if since.is_some() {
+        fitting.truncate(limit);
+    } else {
+        fitting.drain(..fitting.len().saturating_sub(limit));
+    }
+    Ok(fitting.into_iter().map(tell).collect())
+}
+
 /// What is derived of a ticker.
 struct Derived {
     change: Decimal,

@@ -61,7 +61,7 @@ pub(super) fn answer(
         }
         "trades" => public_trades(params, None, exchange, market::trade),
         "historical_trades" => public_trades(params, params.integer("fromId")?, exchange, market::trade),
-        "agg_trades" => agg_trades(params, exchange),
+        "agg_trades" => market::agg_trades(params, exchange, market::agg_trade),
         _ => Err(Refused::new(-1020, "This operation is not supported.")),
     }
 }
@@ -136,28 +136,6 @@ fn public_trades(
 ) -> Result<Value, Refused> {
     let (symbol, limit) = (symbol(params, exchange)?, params.limit(500, 1000)?);
     Ok(exchange.public_trades(&symbol, limit, from).iter().map(tell).collect())
-}
-
-fn agg_trades(params: Params<'_>, exchange: &Exchange) -> Result<Value, Refused> {
-    let (since, until) = (params.millis("startTime")?, params.millis("endTime")?);
-    let from = params.integer("fromId")?;
-    if since.is_none() && until.is_none() {
-        return public_trades(params, from, exchange, market::agg_trade);
-    }
-    let (symbol, limit) = (symbol(params, exchange)?, params.limit(500, 1000)?);
-    let all = exchange.public_trades(&symbol, usize::MAX, from);
-    let fits = |trade: &&PublicTrade| {
-        let time = trade.time.millis();
-        since.is_none_or(|since| time >= since) && until.is_none_or(|until| time <= until)
-    };
-    let mut fitting: Vec<&PublicTrade> = all.iter().filter(fits).collect();
-    // With a start the oldest are told, otherwise the latest.
-    if since.is_some() {
-        fitting.truncate(limit);
-    } else {
-        fitting.drain(..fitting.len().saturating_sub(limit));
-    }
-    Ok(fitting.into_iter().map(market::agg_trade).collect())
 }
 
 fn history(params: Params<'_>, from: &str, exchange: &Exchange) -> Result<HistoryQuery, Refused> {
