@@ -14,6 +14,9 @@ use crate::news::{News, What};
 use crate::orders::{AccountId, Amount, EndReason, Order, Origin, Reject, SelfTrade, Submit};
 use crate::perpetual::{AccountCause, Income, IncomeKind, Leg, LiquidationView, PositionView};
 
+/// How often margins are judged anew because liquidations have changed them; what is left waits for the next mark price.
+const ROUNDS: usize = 16;
+
 impl Exchange {
     /// Closes the account's position on a contract at the mark price, as if it were the counterparty of somebody's
     /// liquidation. Its open orders there are cancelled before.
@@ -85,22 +88,42 @@ impl Exchange {
         let holders = self.perpetual.holders.keys();
         let accounts: Vec<AccountId> = holders.filter(|account| !account.is_house()).copied().collect();
         let assets = self.collaterals();
-        for account in accounts {
-            for asset in &assets {
-                self.judge_isolated(account, asset);
-                let (balance, maintenance) = self.cross_state(account, asset);
-                if maintenance > Decimal::ZERO && balance <= maintenance {
-                    self.liquidate_cross(account, asset);
-                } else if maintenance.is_zero() && balance < Decimal::ZERO {
-                    // Orders that only reduce are taken without margin, so their fills can leave a debt.
-                    self.move_insurance(account, None, PositionSide::Both, asset, -balance);
+        // A liquidation trades with resting orders, which may leave somebody judged before with too little.
+        for _ in 0..ROUNDS {
+            let mut calm = true;
+            for account in &accounts {
+                for asset in &assets {
+                    calm &= !self.judge_account(*account, asset);
                 }
-                self.warn(account, asset);
+            }
+            if calm {
+                break;
+            }
+        }
+        for account in &accounts {
+            for asset in &assets {
+                self.warn(*account, asset);
             }
         }
     }
 
-    fn judge_isolated(&mut self, account: AccountId, asset: &Asset) {
+    /// Liquidates what one account has too little margin for. Whether there was any such.
+    fn judge_account(&mut self, account: AccountId, asset: &Asset) -> bool {
+        let isolated = self.judge_isolated(account, asset);
+        let (balance, maintenance) = self.cross_state(account, asset);
+        if maintenance > Decimal::ZERO && balance <= maintenance {
+            self.liquidate_cross(account, asset);
+            return true;
+        }
+        if maintenance.is_zero() && balance < Decimal::ZERO {
+            // Orders that only reduce are taken without margin, so their fills can leave a debt.
+            self.move_insurance(account, None, PositionSide::Both, asset, -balance);
+        }
+        isolated
+    }
+
+    fn judge_isolated(&mut self, account: AccountId, asset: &Asset) -> bool {
+        let mut any = false;
         for (leg, view) in self.views(account, asset, false) {
             let balance = view.isolated_wallet + view.unrealised;
             if balance > view.maintenance_margin {
@@ -111,7 +134,9 @@ impl Exchange {
             // What was set aside and is left is the position's own: nothing else stands in for it, and nothing else has it.
             let spent = self.settled_gain(account, &leg, &view);
             self.charge_liquidation(account, &leg, filled, view.isolated_wallet + spent);
+            any = true;
         }
+        any
     }
 
     /// Profit an isolated position has made since it was seen as `view`.
@@ -152,7 +177,8 @@ impl Exchange {
     /// value of what was closed.
     fn liquidate(&mut self, account: AccountId, leg: &Leg, balance: Decimal) -> Decimal {
         let position = self.holder(account).map(|h| h.position(&leg.0, leg.1)).unwrap_or_default();
-        let Some((market, _)) = self.contract(&leg.0) else { return Decimal::ZERO };
+        let market = self.contract(&leg.0).filter(|_| !position.amount.is_zero());
+        let Some((market, _)) = market else { return Decimal::ZERO };
         let tick = market.setup.rules.tick;
         let loss = balance.checked_div(position.amount).unwrap_or_default();
         let ticks = (self.perpetual.mark(&leg.0) - loss) / tick;
@@ -251,7 +277,8 @@ impl Exchange {
         }
         // A sale closes those who are short.
         let queue = self.deleverage_queue(&leg.0, side == Side::Buy);
-        for (counter, other, held) in queue {
+        let own = self.orders.get(id).map(|order| order.account);
+        for (counter, other, held) in queue.into_iter().filter(|(counter, ..)| Some(*counter) != own) {
             let Some(left) = self.orders.get(id).map(Order::remaining).filter(|left| !left.is_zero()) else {
                 return;
             };

@@ -604,6 +604,7 @@ fn a_live_contract_has_a_mark_price_near_its_book() {
     let mut setup = setup();
     setup.markets[0].live = Some(Liveliness::default());
     setup.perpetual.mark_interval = Duration::from_secs(3);
+    setup.markets[0].contract.as_mut().unwrap().funding_interval = Duration::from_secs(900);
     let mut exchange = Exchange::new(setup).unwrap();
     let market = Submit::market(S, Side::Buy, Amount::Base(dec("0.1")));
     assert_eq!(place(&mut exchange, A, &market).order.state, OrderState::Filled);
@@ -618,7 +619,7 @@ fn a_live_contract_has_a_mark_price_near_its_book() {
     }
     assert_eq!(marks, 200);
     assert!(exchange.funding_rates(S, None, None, 9).is_empty());
-    exchange.advance(exchange.now().offset(9 * HOUR));
+    exchange.advance(exchange.now().offset(600 * SECOND));
     assert_eq!(exchange.funding_rates(S, None, None, 9).len(), 1);
     assert!(!exchange.incomes(A, Some(IncomeKind::Funding), &HistoryQuery::of(S)).is_empty());
     assert_conserved(&exchange);
