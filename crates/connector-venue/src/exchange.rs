@@ -2,8 +2,8 @@
 //!
 //! Pure and synchronous: the same setup and the same calls give the same orders, trades and news, to the last digit.
 
-mod amending;
 mod contracts;
+mod countdown;
 mod judging;
 mod living;
 mod market;

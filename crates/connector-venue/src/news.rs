@@ -33,7 +33,7 @@ pub enum What {
     Expired,
     /// Refused. Only told if [`Setup::announce_rejections`](crate::setup::Setup::announce_rejections) is set.
     Rejected(Reject),
-    /// Its amount was reduced and its place in the queue kept; or it was amended, and has left the queue.
+    /// Its amount was reduced and its place in the queue kept.
     Replaced,
     /// Its price or amount was changed and its place in the queue lost.
     Modified,

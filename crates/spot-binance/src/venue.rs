@@ -34,7 +34,6 @@ use crate::spec::{ORDERS_DAY, SPEC};
 use crate::venue::answer::Refused;
 use crate::venue::params::Params;
 use crate::venue::streams::State;
-pub use crate::wire::Num;
 
 /// The face of Binance spot.
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,13 +8,12 @@ use serde::{Deserialize, Serialize};
 /// A number the venue writes as text, with eight decimals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Num(
+pub(crate) struct Num(
     #[serde(
         serialize_with = "connector_core::number::serialize_places::<8, _>",
         deserialize_with = "connector_core::number::deserialize_text"
     )]
-    /// The number.
-    pub Decimal,
+    pub(crate) Decimal,
 );
 
 /// One of the `rateLimits` in an answer of the WebSocket API.

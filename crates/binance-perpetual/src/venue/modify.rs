@@ -25,8 +25,8 @@ pub(super) fn modify(
     let order = found.ok_or_else(refusals::no_order)?;
     check(params, order, side)?;
     orders::check_percent(price, side, &market, exchange)?;
-    let amended = exchange.amend(account, &market.symbol, &which, price, amount);
-    let order = amended.map_err(|reject| match reject {
+    let amended = exchange.modify(account, &market.symbol, &which, price, amount);
+    let placed = amended.map_err(|reject| match reject {
         Reject::NoChange => Refused::new(-5027, "No need to modify the order."),
         Reject::MarketClosed => {
             Refused::new(-5024, "Symbol is not in trading status. Order amendment is not permitted.")
@@ -38,7 +38,7 @@ pub(super) fn modify(
         Reject::UnknownOrder => refusals::no_order(),
         other => refusals::placement(other),
     })?;
-    Ok(orders::modified(&order, params.0.get("modifyId")))
+    Ok(orders::modified(&placed.order, params.0.get("modifyId")))
 }
 
 fn check(params: Params<'_>, order: &Order, side: Side) -> Result<(), Refused> {

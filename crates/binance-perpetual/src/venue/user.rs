@@ -200,7 +200,7 @@ fn order_events(
         What::Trade(execution) => ("CALCULATED", Some(execution)),
         What::Cancelled { .. } => ("CANCELED", None),
         What::Expired => ("EXPIRED", None),
-        What::Replaced => ("AMENDMENT", None),
+        What::Modified | What::Replaced => ("AMENDMENT", None),
         What::New => ("NEW", None),
         // Refused orders leave no trace.
         _ => return Vec::new(),

@@ -110,8 +110,8 @@ fn filters(rules: &Rules) -> Vec<Value> {
 
 /// Price levels.
 #[must_use]
-pub fn levels(levels: &[Level]) -> Vec<[Num; 2]> {
-    levels.iter().map(|level| [Num(level.price), Num(level.amount)]).collect()
+pub fn levels(levels: &[Level]) -> Value {
+    levels.iter().map(|level| json!([Num(level.price), Num(level.amount)])).collect()
 }
 
 /// `depth`, and the payload of partial depth streams.

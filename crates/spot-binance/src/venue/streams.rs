@@ -262,8 +262,8 @@ impl Slow {
 
     /// The changed bids by falling and asks by rising price.
     #[must_use]
-    pub fn levels(&self) -> (Vec<[Num; 2]>, Vec<[Num; 2]>) {
-        let level = |(price, amount): (&Decimal, &Decimal)| [Num(*price), Num(*amount)];
+    pub fn levels(&self) -> (Value, Value) {
+        let level = |(price, amount): (&Decimal, &Decimal)| json!([Num(*price), Num(*amount)]);
         (self.bids.iter().rev().map(level).collect(), self.asks.iter().map(level).collect())
     }
 }
