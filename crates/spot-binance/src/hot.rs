@@ -17,7 +17,8 @@ pub(crate) fn frame(
 ) -> Option<()> {
     let mut frame = Opened::new(bytes)?;
     if frame.scan.skip_if(br#"{"u":"#) {
-        let best = frame.best_price(symbols)?;
+        let id = frame.scan.uint()?;
+        let best = frame.best_price(id, symbols)?;
         frame.end()?;
         out.best_price(best);
     } else if frame.scan.skip_if(br#"{"e":"trade","E":"#) {

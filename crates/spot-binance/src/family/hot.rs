@@ -47,11 +47,10 @@ impl<'a> Opened<'a> {
         self.scan.levels(asks)
     }
 
-    /// Reads a best price from its update id on, without its time.
+    /// Reads a best price of this update id from its symbol on, without its time.
     #[inline]
-    pub fn best_price(&mut self, symbols: &Symbols) -> Option<BestPrice> {
+    pub fn best_price(&mut self, id: u64, symbols: &Symbols) -> Option<BestPrice> {
         let scan = &mut self.scan;
-        let id = Some(scan.uint()?);
         scan.skip(br#","s":""#)?;
         let symbol = scan.text()?;
         scan.skip(br#","b":""#)?;
@@ -62,6 +61,6 @@ impl<'a> Opened<'a> {
         let ask = scan.decimal()?;
         scan.skip(br#","A":""#)?;
         let ask_amount = scan.decimal()?;
-        Some(told_best(symbols.market(symbol), id, (bid, bid_amount), (ask, ask_amount)))
+        Some(told_best(symbols.market(symbol), Some(id), (bid, bid_amount), (ask, ask_amount)))
     }
 }
