@@ -17,7 +17,7 @@ use connector_core::message::Level;
 use connector_core::metrics::Metrics;
 use connector_core::order::{NewOrder, Side};
 use connector_core::time::Now;
-use connector_core::{Asset, ClientOrderId, Credentials, Decimal, Error, Pair};
+use connector_core::{Asset, ClientOrderId, Credentials, Decimal, Error, OrderEntry, Pair};
 use connector_core::{Builder, Connector, Events};
 use connector_venue::exchange::Exchange;
 use connector_venue::face::Face;
@@ -143,6 +143,9 @@ pub trait Open {
         plan: Plan,
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>>;
 
+    /// The same with order entry over a stream; `None` if the venue has none, or if that is what it does.
+    fn streaming(&self) -> Option<Rc<dyn Open>>;
+
     /// Makes an engine without a driver, at rest, with a journal that has each order's intent before it is sent.
     ///
     /// # Errors
@@ -151,11 +154,31 @@ pub trait Open {
 }
 
 /// [`Open`] for a dialect.
-pub struct Opener<D>(pub D);
+#[derive(Clone, Copy, Debug)]
+pub struct Opener<D> {
+    dialect: D,
+    entry: OrderEntry,
+}
+
+impl<D: Dialect> Opener<D> {
+    /// Makes connectors as they are by default.
+    pub const fn new(dialect: D) -> Self {
+        Self { dialect, entry: OrderEntry::Rest }
+    }
+
+    fn builder(&self, plan: Plan) -> Result<Builder<D>, Error> {
+        Ok(plan.builder(self.dialect)?.order_entry(self.entry))
+    }
+}
 
 impl<D: Dialect> Open for Opener<D> {
     fn engine(&self, plan: Plan, now: Now) -> Result<Box<dyn Trading>, Error> {
-        Ok(Box::new(plan.builder(self.0)?.instance(1).engine(now)?))
+        Ok(Box::new(self.builder(plan)?.instance(1).engine(now)?))
+    }
+
+    fn streaming(&self) -> Option<Rc<dyn Open>> {
+        let can = D::CALLS.is_some() && self.entry != OrderEntry::Stream;
+        can.then(|| Rc::new(Self { entry: OrderEntry::Stream, ..*self }) as Rc<dyn Open>)
     }
 
     fn open<'s>(
@@ -163,12 +186,12 @@ impl<D: Dialect> Open for Opener<D> {
         server: &'s Server,
         plan: Plan,
     ) -> Pin<Box<dyn Future<Output = Result<Connector, Error>> + 's>> {
-        let builder = plan.builder(self.0);
+        let builder = self.builder(plan);
         Box::pin(async move { builder?.urls(urls(server)).connect().await })
     }
 
     fn recorded(&self, plan: Plan, journal: MemoryJournal, now: Now) -> Result<Box<dyn Trading>, Error> {
-        let builder = plan.builder(self.0)?.journal(journal).durability(Durability::Intent);
+        let builder = self.builder(plan)?.journal(journal).durability(Durability::Intent);
         Ok(Box::new(builder.engine(now)?))
     }
 }

@@ -10,13 +10,20 @@ use connector_venue::server::wall_clock;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use crate::bench::{Failure, Judgement};
+use crate::bench::{Evidence, Failure, Judgement};
+use crate::entry::{self, Ways};
 use crate::kit::Kit;
 use crate::report::{Outcome, Report, Row, write_line};
 use crate::rows;
 
 /// Longest time one row may take: no row hangs the list.
 const LONGEST_ROW: Duration = Duration::from_secs(120);
+
+/// Rows about orders, which run once more with order entry over a stream where the venue has that.
+const BOTH_WAYS: &[&str] = &[
+    "SQ-11", "SQ-12", "SQ-13", "SQ-14", "SQ-15", "SQ-16", "SQ-17", "SQ-19", "SQ-20", "SQ-26", "XQ-01",
+    "XQ-02", "XQ-04", "XQ-06", "XQ-07", "XQ-09", "XQ-10", "XQ-12", "XQ-13", "XQ-14",
+];
 
 type Running = Pin<Box<dyn Future<Output = Judgement>>>;
 
@@ -218,18 +225,51 @@ async fn one(inapplicable: Option<&'static str>, kit: Kit, check: &'static Check
         return row(Outcome::NotApplicable { reason }, String::new(), Duration::ZERO, Vec::new());
     }
     let start = Instant::now();
-    // A task of its own, so that a panic fails this row and no other.
-    let mut task = tokio::task::spawn_local((check.run)(kit));
-    let ended = tokio::time::timeout(LONGEST_ROW, &mut task).await;
+    let mut judged = once(kit.clone(), check).await;
+    if BOTH_WAYS.contains(&check.id)
+        && let Some((kit, ways)) = entry::streaming(&kit)
+        && let Ok(evidence) = judged
+    {
+        judged = joined(evidence, once(kit, check).await, &ways);
+    }
     let time = start.elapsed();
-    match ended {
-        Ok(Ok(Ok(evidence))) => row(Outcome::Pass, evidence.text, time, evidence.details),
-        Ok(Ok(Err(Failure(why)))) => row(Outcome::Fail, why, time, Vec::new()),
-        Ok(Err(panic)) => row(Outcome::Fail, format!("the row panicked: {panic}"), time, Vec::new()),
+    match judged {
+        Ok(evidence) => row(Outcome::Pass, evidence.text, time, evidence.details),
+        Err(Failure(why)) => row(Outcome::Fail, why, time, Vec::new()),
+    }
+}
+
+/// Runs a row in a task of its own, so that a panic fails this row and no other.
+async fn once(kit: Kit, check: &'static Check) -> Judgement {
+    let mut task = tokio::task::spawn_local((check.run)(kit));
+    match tokio::time::timeout(LONGEST_ROW, &mut task).await {
+        Ok(Ok(judgement)) => judgement,
+        Ok(Err(panic)) => Err(Failure(format!("the row panicked: {panic}"))),
         Err(_) => {
             task.abort();
-            let why = format!("not done after {} s", LONGEST_ROW.as_secs());
-            row(Outcome::Fail, why, time, Vec::new())
+            Err(Failure(format!("not done after {} s", LONGEST_ROW.as_secs())))
+        }
+    }
+}
+
+/// What a row showed by requests, and then with orders over a stream.
+fn joined(requests: Evidence, stream: Judgement, ways: &Ways) -> Judgement {
+    let (over, all) = (ways.stream(), ways.all());
+    match stream {
+        Ok(_) if over == 0 => {
+            Err(Failure(format!("over the stream: none of {all} orders and cancels went that way")))
+        }
+        Ok(mut stream) => {
+            let text = format!(
+                "{}; over the stream ({over} of {all} orders and cancels): {}",
+                requests.text, stream.text
+            );
+            let mut details = requests.details;
+            details.append(&mut stream.details);
+            Ok(Evidence { text, details })
+        }
+        Err(Failure(why)) => {
+            Err(Failure(format!("over the stream ({over} of {all} orders and cancels): {why}")))
         }
     }
 }

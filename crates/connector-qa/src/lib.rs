@@ -8,6 +8,7 @@ pub mod checklist;
 pub mod command_line;
 pub mod decode;
 pub mod dice;
+pub mod entry;
 pub mod gauge;
 pub mod holdings;
 pub mod input;

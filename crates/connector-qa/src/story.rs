@@ -283,7 +283,7 @@ fn problems(canvas: &mut Canvas, told: &Told<'_>) {
 /// What a request met, as the venue has it.
 fn answer(seen: &Seen) -> Option<(&'static str, Tone, String)> {
     match (seen.method, seen.status) {
-        ("TEXT", _) => None,
+        ("TEXT", _) if seen.row.is_none() => None,
         ("OPEN", status) => {
             let bad = status.is_none_or(|status| status >= 400);
             Some((

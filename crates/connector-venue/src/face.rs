@@ -174,9 +174,15 @@ pub struct OutFrame {
 
 /// Collects the frames a face sends on one connection, in order.
 #[derive(Debug, Default)]
-pub struct Outbox(pub(crate) Vec<OutFrame>);
+pub struct Outbox(pub(crate) Vec<OutFrame>, pub(crate) Option<u16>);
 
 impl Outbox {
+    /// The answer to a request that has a row of its own, with the HTTP status it stands for.
+    pub fn answer(&mut self, status: u16, text: impl Into<String>) {
+        self.1 = Some(status);
+        self.reply(text);
+    }
+
     /// An answer to something the client said.
     pub fn reply(&mut self, text: impl Into<String>) {
         self.push(Payload::Text(text.into()), SmolStr::default());
@@ -256,6 +262,19 @@ pub trait Face: Send + Sync + 'static {
 
     /// Takes in a text frame of the client. Answers and first events go to `out`.
     fn message(&self, session: &mut Session, text: &str, exchange: &mut Exchange, out: &mut Outbox);
+
+    /// The row of a text frame that is the same as a request by HTTP, and its parameters; `None` if it is no such request. Faults
+    /// strike it as they strike that request.
+    fn request_of(&self, text: &str) -> Option<(&'static Row, Fields)> {
+        let _ = text;
+        None
+    }
+
+    /// An answer to such a frame that says what this response says, where a fault puts one in place of the exchange's own.
+    fn answer_as(&self, text: &str, response: &HttpResponse, exchange: &Exchange) -> String {
+        let _ = (text, exchange);
+        String::from_utf8_lossy(&response.body).into_owned()
+    }
 
     /// Turns one piece of news into frames for this connection, if it is subscribed to it. Called for every connection in the
     /// order the news happened.

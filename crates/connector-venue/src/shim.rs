@@ -140,9 +140,27 @@ impl Shim {
         row: Option<&str>,
         fields: &Fields,
     ) -> Verdict {
+        self.judge(now, request, row, fields, |_| true)
+    }
+
+    /// Decides about a request that came as a frame, `request` being the same by HTTP. What bends frames bends its answer later.
+    pub fn call(&mut self, now: Mono, request: &HttpRequest, row: &str, fields: &Fields) -> Verdict {
+        self.judge(now, request, Some(row), fields, |rule| !rule.takes_frames())
+    }
+
+    fn judge(
+        &mut self,
+        now: Mono,
+        request: &HttpRequest,
+        row: Option<&str>,
+        fields: &Fields,
+        concerns: impl Fn(&FaultRule) -> bool,
+    ) -> Verdict {
         let mut verdict = Verdict::default();
         for armed in self.armed.values_mut() {
-            let fits = armed.rule.takes_requests() && armed.rule.matcher.fits_request(request, row, fields);
+            let fits = armed.rule.takes_requests()
+                && concerns(&armed.rule)
+                && armed.rule.matcher.fits_request(request, row, fields);
             if fits && armed.strikes(now) {
                 bend(&armed.rule, &mut armed.random, &mut verdict);
             }

@@ -3,6 +3,8 @@
 //! Whoever moves bytes (the loopback server, the in-memory wire) calls in with the time and carries out what comes back; time
 //! passes only through `now`. What the client sees of the venue's clock is `now` plus the offset a fault may have set.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::limits::ScopeKey;
 use crate::route::{Router, charge};
 use crate::setup::{Setup, SetupError};
 use crate::shim::{End, FaultId, Shim, Verdict};
+use calls::Late;
 
 /// Requests remembered for [`Venue::requests`].
 const REQUESTS: usize = 10_000;
@@ -62,7 +65,7 @@ pub struct Seen {
     pub method: &'static str,
     /// Path; for frames the link's name.
     pub path: String,
-    /// The row it was routed to.
+    /// The row it was routed to, or whose request the frame was.
     pub row: Option<&'static str>,
     /// The status the client got; absent if it got none.
     pub status: Option<u16>,
@@ -92,6 +95,8 @@ pub struct Venue {
     pub(crate) shim: Shim,
     pub(crate) offset_ns: i64,
     requests: VecDeque<Seen>,
+    /// Requests that came as frames and are carried out late.
+    calls: BTreeMap<(Mono, u64), Late>,
     next_session: u64,
     next_frame: u64,
     next_tick: Option<Mono>,
@@ -128,6 +133,7 @@ impl Venue {
             shim: Shim::default(),
             offset_ns: 0,
             requests: VecDeque::new(),
+            calls: BTreeMap::new(),
             next_session: 0,
             next_frame: 0,
             next_tick: None,
@@ -373,6 +379,8 @@ impl Venue {
         let mut out = Outbox::default();
         if live.second.1 > link.frames_per_second {
             out.close(1008, "too many messages");
+        } else if let Some((row, fields)) = self.face.request_of(text) {
+            return self.call(id, text, row, &fields);
         } else {
             self.face.message(&mut live.session, text, &mut self.exchange, &mut out);
         }
@@ -407,6 +415,7 @@ impl Venue {
         for deed in self.shim.due(self.now.mono) {
             self.commit(&deed.fault, &deed.matcher);
         }
+        self.carry_out_late_calls();
         self.pump();
         self.tick();
         self.keep_alive();
@@ -446,7 +455,8 @@ impl Venue {
             self.now.mono.after(Duration::from_nanos(u64::try_from(wait).unwrap_or(0)))
         });
         let tick = self.next_tick.filter(|_| !self.sessions.is_empty());
-        sessions.chain(exchange).chain(tick).chain(self.shim.next_time()).min()
+        let late = self.calls.first_key_value().map(|((due, _), _)| *due);
+        sessions.chain(exchange).chain(tick).chain(late).chain(self.shim.next_time()).min()
     }
 
     pub(crate) fn set_offset(&mut self, ms: i64) {
@@ -536,6 +546,10 @@ impl Venue {
     }
 
     pub(crate) fn enqueue(&mut self, id: SessionId, out: Outbox) {
+        self.enqueue_after(id, out, Duration::ZERO);
+    }
+
+    fn enqueue_after(&mut self, id: SessionId, out: Outbox, wait: Duration) {
         let mono = self.now.mono;
         let Some(live) = self.sessions.get_mut(&id) else { return };
         for frame in out.0 {
@@ -546,7 +560,7 @@ impl Venue {
             live.frozen |= frame.payload == Payload::HalfOpen;
             for (delay, frame) in self.shim.frame(mono, &live.session, frame) {
                 self.next_frame += 1;
-                live.queue.insert((mono.after(delay), self.next_frame), frame);
+                live.queue.insert((mono.after(delay).after(wait), self.next_frame), frame);
             }
         }
         if live.queue.len() > FRAMES {

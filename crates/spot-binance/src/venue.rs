@@ -20,6 +20,7 @@ use connector_core::time::UnixNanos;
 use connector_core::wire::HttpResponse;
 use connector_venue::exchange::Exchange;
 use connector_venue::face::{Call, Denied, Face, Outbox, Peer, Session};
+use connector_venue::fields::Fields;
 use connector_venue::keys::ApiKey;
 use connector_venue::limits::{OrderCountPolicy, ScopeKey};
 use connector_venue::news::News;
@@ -131,6 +132,14 @@ impl Face for BinanceFace {
         } else {
             streams::message::<State>(session, text, out);
         }
+    }
+
+    fn request_of(&self, text: &str) -> Option<(&'static Row, Fields)> {
+        api::request_of(text)
+    }
+
+    fn answer_as(&self, text: &str, response: &HttpResponse, exchange: &Exchange) -> String {
+        api::answer_as(text, response, exchange)
     }
 
     fn push(&self, session: &mut Session, news: &News, exchange: &Exchange, out: &mut Outbox) {

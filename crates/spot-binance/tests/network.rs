@@ -21,7 +21,7 @@ use spot_binance::venue::BinanceFace;
 
 /// A venue whose markets move only when told to.
 async fn quiet() -> Bench {
-    Bench::quiet(Box::new(BinanceFace), Rc::new(Opener(SpotBinance)), 3, |_| {}).await.unwrap()
+    Bench::quiet(Box::new(BinanceFace), Rc::new(Opener::new(SpotBinance)), 3, |_| {}).await.unwrap()
 }
 
 fn builder(bench: &Bench) -> Builder<SpotBinance> {

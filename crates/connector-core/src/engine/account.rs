@@ -442,7 +442,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn query_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {
         // Only the venue's own word counts as "not found"; any other failure is no evidence, and the tracker asks again.
         if error.cause == Cause::OrderNotFound {
-            self.tracker.not_found(now, id, D::SPEC.visibility);
+            self.tracker.not_found(now, id, self.visibility(id));
         } else {
             let key = format!("order:{:?}", error.cause);
             self.report(now, &key, error.clone());

@@ -543,9 +543,9 @@ impl<D: Dialect> Engine<D> {
         self.link_lost(now, index, reason);
     }
 
-    pub(super) fn drop_link_by_id(&mut self, now: Now, id: LinkId, reason: &str) {
+    pub(super) fn retire_by_id(&mut self, now: Now, id: LinkId, reason: &str) {
         if let Some(index) = self.find(id) {
-            self.drop_link(now, index, reason);
+            self.retire(now, index, reason);
         }
     }
 

@@ -115,6 +115,8 @@ pub(super) struct Requests {
     awaiting_clock: Vec<(Job, u32)>,
     waiting: BTreeMap<u64, Waiting>,
     flying: BTreeMap<u64, Flying>,
+    /// Orders whose placement was cut off without an answer, and may still be on its way.
+    cut_off: BTreeSet<ClientOrderId>,
     /// By when the calls over a connection have to be answered, in the order they were sent.
     call_deadlines: VecDeque<(Mono, u64)>,
     /// Where the next page of an order's fills starts.
@@ -607,7 +609,10 @@ impl<D: Dialect> Engine<D> {
             return;
         }
         match job {
-            Job::Place(id) => self.tracker.place_failed(now, id, &error),
+            Job::Place(id) => {
+                self.note_cut_off(id, &error);
+                self.tracker.place_failed(now, id, &error);
+            }
             Job::Cancel(id) => self.tracker.cancel_failed(now, id, &error),
             Job::Query(id) => self.query_failed(now, id, &error),
             Job::Fills(id) => self.fills_failed(now, id, &error),
@@ -617,6 +622,21 @@ impl<D: Dialect> Engine<D> {
             Job::Probe(_) | Job::ProbeTrades(_) => {}
             _ => self.retry(now, job, attempt, error),
         }
+    }
+
+    fn note_cut_off(&mut self, id: &ClientOrderId, error: &Error) {
+        if error.effect == Effect::Unknown && matches!(error.cause, Cause::Network | Cause::Timeout) {
+            let open = |id: &ClientOrderId| self.tracker.get(id).is_some_and(|order| !order.is_ending());
+            self.requests.cut_off.retain(open);
+            self.requests.cut_off.insert(id.clone());
+        }
+    }
+
+    /// From how long after it was sent the venue's not finding an order is evidence. A request that was cut off may wait
+    /// somewhere on the venue's side until its time stamp is too old for it to be carried out.
+    pub(super) fn visibility(&self, id: &ClientOrderId) -> Duration {
+        let cut_off = D::SPEC.clock.filter(|_| self.requests.cut_off.contains(id));
+        D::SPEC.visibility + cut_off.map_or(Duration::ZERO, |clock| clock.window)
     }
 
     /// Reads again later, unless asking again cannot help.

@@ -9,7 +9,7 @@ use connector_core::Decimal;
 use connector_core::dialect::Dialect;
 
 use super::{Ended, MakeFace, block_on};
-use crate::bench::Opener;
+use crate::bench::{Open, Opener};
 use crate::checklist;
 use crate::kit::Kit;
 
@@ -25,6 +25,9 @@ pub(super) struct QaArguments {
     /// What to run against
     #[arg(long, value_enum, default_value_t = Target::Venue)]
     target: Target,
+    /// How orders are entered
+    #[arg(long, value_enum, default_value_t = Entry::Both)]
+    order_entry: Entry,
     /// Most that may be spent in all, in quote asset; required for any target but the embedded venue
     #[arg(long, value_name = "AMOUNT")]
     spending_cap: Option<Decimal>,
@@ -34,6 +37,15 @@ pub(super) struct QaArguments {
     /// One JSON document on stdout, the same as report.json
     #[arg(long)]
     json: bool,
+}
+
+/// How the connectors under test enter orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Entry {
+    /// By requests; rows about orders once more over a stream, where the venue takes them that way
+    Both,
+    /// Over a stream, in all rows
+    Stream,
 }
 
 /// What a checklist is run against.
@@ -60,7 +72,14 @@ pub(super) fn qa<D: Dialect>(
     }
     let checks = checklist::chosen(spec, &arguments.only).map_err(Ended::Usage)?;
     let runner = std::env::current_exe()?;
-    let kit = Kit { face, opener: Rc::new(Opener(dialect)), runner, seed: arguments.seed };
+    let opener = Opener::new(dialect);
+    let opener = match arguments.order_entry {
+        Entry::Both => Rc::new(opener) as Rc<dyn Open>,
+        Entry::Stream => opener.streaming().ok_or_else(|| {
+            Ended::Usage(format!("`--order-entry stream`: {} takes no orders over a stream", spec.name))
+        })?,
+    };
+    let kit = Kit { face, opener, runner, seed: arguments.seed };
     let colour = std::io::stdout().is_terminal();
     let lines = if arguments.json { None } else { Some(&mut *out) };
     let report =

@@ -408,7 +408,10 @@ pub async fn clock(kit: Kit) -> Judgement {
 fn requests_between(lab: &mut Lab, from: i64, until: i64) -> usize {
     lab.venue(|venue, _| {
         let inside = |time: i64| time > from && time < until;
-        venue.requests().filter(|seen| seen.method != "TEXT" && inside(seen.time.0)).count()
+        venue
+            .requests()
+            .filter(|seen| (seen.method != "TEXT" || seen.row.is_some()) && inside(seen.time.0))
+            .count()
     })
 }
 

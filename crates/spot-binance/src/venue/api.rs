@@ -1,6 +1,7 @@
 //! The WebSocket API: requests over a connection, and the account's events. D/websocket-api, D/user-data-stream.
 
 use connector_core::dialect::{Auth, Cost, KeyKind, Row};
+use connector_core::wire::HttpResponse;
 use connector_venue::exchange::Exchange;
 use connector_venue::face::{Outbox, Session};
 use connector_venue::fields::Fields;
@@ -59,22 +60,53 @@ fn row(method: &str) -> Option<&'static Row> {
     crate::rest::REST.rows().chain(rows::EXTRA).find(|row| row.name == name)
 }
 
-/// Takes in a request.
-pub(super) fn message(session: &mut Session, text: &str, exchange: &mut Exchange, out: &mut Outbox) {
-    let request: Value = match serde_json::from_str(text) {
-        Ok(request) => request,
-        Err(_) => {
-            let refused = Refused::new(-1135, "Invalid JSON Request");
-            let error = refused.error(exchange.now().millis());
-            out.reply(json!({ "id": null, "status": refused.status, "error": error }).to_string());
-            return;
-        }
-    };
+/// A frame in its parts: id, method without its version, parameters.
+fn parts(text: &str) -> Option<(Value, String, Fields)> {
+    let request: Value = serde_json::from_str(text).ok()?;
     let id = request.get("id").cloned().unwrap_or_default();
     let empty = json!({});
     let fields = Fields::of_json(request.get("params").unwrap_or(&empty));
     let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
-    let method = method.strip_prefix("v3/").unwrap_or(method);
+    Some((id, method.strip_prefix("v3/").unwrap_or(method).to_owned(), fields))
+}
+
+/// The row a frame is a request of.
+pub(super) fn request_of(text: &str) -> Option<(&'static Row, Fields)> {
+    let (_, method, fields) = parts(text)?;
+    Some((row(&method)?, fields))
+}
+
+/// What REST answers by `response`, in a frame. A body that is none of the venue's passes as it is.
+pub(super) fn answer_as(text: &str, response: &HttpResponse, exchange: &Exchange) -> String {
+    let id = parts(text).map(|(id, ..)| id).unwrap_or_default();
+    let mut answer = json!({ "id": id, "status": response.status });
+    if !response.body.is_empty() {
+        let Ok(mut body) = serde_json::from_slice::<Value>(&response.body) else {
+            return String::from_utf8_lossy(&response.body).into_owned();
+        };
+        let wait = response.header("retry-after").and_then(|text| text.trim().parse::<i64>().ok());
+        if let (Some(wait), 418 | 429, Some(body)) = (wait, response.status, body.as_object_mut()) {
+            let now = exchange.now().millis();
+            let until = now.saturating_add(wait.saturating_mul(1000));
+            body.insert("data".to_owned(), json!({ "serverTime": now, "retryAfter": until }));
+        }
+        let member = if (200..300).contains(&response.status) { "result" } else { "error" };
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert(member.to_owned(), body);
+        }
+    }
+    answer.to_string()
+}
+
+/// Takes in a request.
+pub(super) fn message(session: &mut Session, text: &str, exchange: &mut Exchange, out: &mut Outbox) {
+    let Some((id, method, fields)) = parts(text) else {
+        let refused = Refused::new(-1135, "Invalid JSON Request");
+        let error = refused.error(exchange.now().millis());
+        out.reply(json!({ "id": null, "status": refused.status, "error": error }).to_string());
+        return;
+    };
+    let method = method.as_str();
     let (result, account) = serve(session, method, &fields, exchange);
     let mut answer = match &result {
         Ok(result) => json!({ "id": id, "status": 200, "result": result }),
@@ -91,7 +123,7 @@ pub(super) fn message(session: &mut Session, text: &str, exchange: &mut Exchange
         let limits = rate_limits(exchange, ScopeKey::Address(session.peer.address), trading);
         answer.insert("rateLimits".to_owned(), Value::Array(limits));
     }
-    out.reply(answer.to_string());
+    out.answer(result.as_ref().map_or_else(|refused| refused.status, |_| 200), answer.to_string());
     match (method, &result) {
         ("userDataStream.unsubscribe", Ok(_)) => unsubscribe(session, &fields, exchange, out),
         ("session.logout", Ok(_)) => {

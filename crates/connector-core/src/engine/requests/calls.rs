@@ -171,7 +171,8 @@ impl<D: Dialect> Engine<D> {
         self.requests.forget_answered();
     }
 
-    /// Ends calls that were not answered in time, and the connection that owed the answer: it cannot be trusted with the next.
+    /// Ends calls that were not answered in time. The connection that owed the answer cannot be trusted with the next; what else
+    /// is waited for on it has its own time.
     pub(in crate::engine) fn watch_calls(&mut self, now: Now) {
         while let Some((at, ticket)) = self.requests.call_deadlines.front().copied()
             && at <= now.mono
@@ -181,7 +182,7 @@ impl<D: Dialect> Engine<D> {
                 continue;
             };
             self.on_response(now, RequestId(ticket), Err(TransportError::Timeout));
-            self.drop_link_by_id(now, link, "a request was not answered in time");
+            self.retire_by_id(now, link, "a request was not answered in time");
         }
         self.requests.forget_answered();
     }
