@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use connector_core::dialect::{Dialect, LinkRole, Pool, Spec};
 use connector_core::engine::{Balance, Trading, Urls};
-use connector_core::event::{Event, OrderFilled};
+use connector_core::event::{Event, LinkState, OrderFilled};
 use connector_core::journal::{Durability, MemoryJournal, SqliteJournal};
 use connector_core::message::Level;
 use connector_core::metrics::Metrics;
@@ -440,6 +440,29 @@ impl Bench {
         let lives = vec![(desk.seen.as_slice(), None)];
         let told = Told { lives, requests, orders, executions, faults: self.armed.borrow().clone() };
         story(title.to_string(), first.unwrap_or(until), until, &told)
+    }
+
+    /// Waits until every connection but the private stream's is live, those that nothing depends on included.
+    ///
+    /// # Errors
+    /// One is not after [`PATIENCE`].
+    pub async fn connected(&self, desk: &mut Desk) -> Result<(), Failure> {
+        // What was told so far.
+        desk.listen(LOOK).await?;
+        let private =
+            |name: &str| self.spec.links.iter().any(|link| link.role == LinkRole::User && link.name == name);
+        desk.until("all connections to be live", |seen, _| {
+            let mut states = BTreeMap::new();
+            for event in seen {
+                if let Event::LinkChanged { link, channel: None, state, .. } = event
+                    && !private(link)
+                {
+                    states.insert(link.clone(), *state);
+                }
+            }
+            states.values().all(|state| *state == LinkState::Live).then_some(())
+        })
+        .await
     }
 
     /// Has the private stream tell everything so much later.

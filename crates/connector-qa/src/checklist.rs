@@ -21,8 +21,8 @@ const LONGEST_ROW: Duration = Duration::from_secs(120);
 
 /// Rows about orders, which run once more with order entry over a stream where the venue has that.
 const BOTH_WAYS: &[&str] = &[
-    "SQ-11", "SQ-12", "SQ-13", "SQ-14", "SQ-15", "SQ-16", "SQ-17", "SQ-19", "SQ-20", "SQ-26", "XQ-01",
-    "XQ-02", "XQ-04", "XQ-06", "XQ-07", "XQ-09", "XQ-10", "XQ-12", "XQ-13", "XQ-14",
+    "SQ-11", "SQ-12", "SQ-13", "SQ-14", "SQ-16", "SQ-17", "SQ-19", "SQ-20", "SQ-26", "XQ-01", "XQ-02",
+    "XQ-04", "XQ-06", "XQ-07", "XQ-09", "XQ-10", "XQ-12", "XQ-13", "XQ-14",
 ];
 
 type Running = Pin<Box<dyn Future<Output = Judgement>>>;
@@ -101,7 +101,7 @@ pub const CHECKS: &[Check] = checks! {
     "XQ-03" "expiry" None => rows::robustness::expiry;
     "XQ-04" "amend" None => rows::amend::amend;
     "XQ-05" "batch" None => rows::robustness::batch;
-    "XQ-06" "cancel races" None => rows::robustness::cancel_races;
+    "XQ-06" "cancel races" None, Waiting => rows::robustness::cancel_races;
     "XQ-07" "unknown outcome" None, Waiting => rows::faults::unknown_outcome;
     "XQ-08" "restart" None => rows::restart::killed;
     "XQ-09" "graceful stop" None => rows::restart::stopped;
@@ -225,13 +225,18 @@ async fn one(inapplicable: Option<&'static str>, kit: Kit, check: &'static Check
         return row(Outcome::NotApplicable { reason }, String::new(), Duration::ZERO, Vec::new());
     }
     let start = Instant::now();
-    let mut judged = once(kit.clone(), check).await;
-    if BOTH_WAYS.contains(&check.id)
-        && let Some((kit, ways)) = entry::streaming(&kit)
-        && let Ok(evidence) = judged
-    {
-        judged = joined(evidence, once(kit, check).await, &ways);
-    }
+    let again = entry::streaming(&kit).filter(|_| BOTH_WAYS.contains(&check.id));
+    let judged = match again {
+        None => once(kit, check).await,
+        Some((stream, ways)) if check.pace == Pace::Waiting => {
+            let (requests, stream) = tokio::join!(once(kit, check), once(stream, check));
+            requests.and_then(|requests| joined(requests, stream, &ways))
+        }
+        Some((stream, ways)) => match once(kit, check).await {
+            Ok(requests) => joined(requests, once(stream, check).await, &ways),
+            failed => failed,
+        },
+    };
     let time = start.elapsed();
     match judged {
         Ok(evidence) => row(Outcome::Pass, evidence.text, time, evidence.details),

@@ -341,7 +341,26 @@ impl Tracker {
     /// lack the order: earlier answers do not count.
     pub fn not_found(&mut self, now: Now, id: &ClientOrderId, visibility: Duration) {
         let asked_at = self.orders.get_mut(id).and_then(|slot| slot.queried.take()).unwrap_or(now.mono);
+        let doubted = self.get(id).is_some_and(|order| order.doubt.exists());
         self.update(now, id, |order, events| order.not_found(now, asked_at, visibility, events));
+        let Some(order) = self.get(id).filter(|order| order.state() == OrderState::Unknown) else { return };
+        let visible = order.sent_at().after(visibility);
+        if now.mono < visible {
+            // The next question is asked no later than its answer counts.
+            self.ask_by(id, visible);
+        } else if order.doubt.exists() && !doubted {
+            // The second source is asked at once.
+            self.ask_by(id, now.mono);
+        }
+    }
+
+    fn ask_by(&mut self, id: &ClientOrderId, at: Mono) {
+        let Some(slot) = self.orders.get_mut(id) else { return };
+        if let Some(timer) = slot.inquiry.as_mut().filter(|timer| at < timer.due) {
+            self.timers.remove(&(timer.due, Lane::Inquiry, id.clone()));
+            timer.due = at;
+            self.timers.insert((timer.due, Lane::Inquiry, id.clone()));
+        }
     }
 
     /// Every fill of the order that the venue had at `asked_at`, when the request was sent, has been applied.

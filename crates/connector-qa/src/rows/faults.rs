@@ -61,6 +61,7 @@ async fn outcome(
     let bench = kit.quiet().await?;
     let plan = Plan { request_timeout: Duration::from_millis(500), ..bench.plan() };
     let mut desk = bench.desk_of(plan).await?;
+    bench.connected(&mut desk).await?;
     if deaf {
         bench.delay_private(LATE)?;
     }
@@ -93,6 +94,7 @@ async fn outcome(
         desk.created(&id).await.map_err(told)?;
         id
     };
+    bench.connected(&mut desk).await.map_err(told)?;
     bench.arm(FaultRule::new(fault).on_row("cancel").times(1))?;
     desk.connector.cancel(&id)?;
     let end = desk.ended(&id).await.map_err(told)?;
