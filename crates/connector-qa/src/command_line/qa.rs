@@ -130,6 +130,7 @@ mod tests {
 
     fn arguments(cap: Option<&str>) -> QaArguments {
         QaArguments {
+            order_entry: Entry::Both,
             only: Vec::new(),
             seed: 1,
             target: Target::Live,
