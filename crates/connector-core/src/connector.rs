@@ -12,14 +12,18 @@ use smol_str::SmolStr;
 use crate::book::BookWatch;
 use crate::budget::{Adjusted, Candidate, Mode};
 use crate::dialect::{Dialect, Domain, Keyring, Spec};
-use crate::engine::{Balance, BookView, Config, Engine, JournalConfig, OrderEntry, Phase, Trading, Urls};
+use crate::engine::{
+    Balance, BookView, Config, Engine, JournalConfig, MarginSettings, OrderEntry, Phase, Trading, Urls,
+};
 use crate::error::{Cause, Effect, Error};
+use crate::funding::FundingState;
 use crate::id::ClientOrderId;
 use crate::journal::{Durability, History, Journal, Scope, SharedJournal};
-use crate::message::{BestPrice, FeeRates, TradingRule};
+use crate::message::{BestPrice, FeeRates, LeverageBracket, TradingRule};
 use crate::net::{Driver, read_utc};
 use crate::order::{NewOrder, OrderState, OrderType, Side, TrackedOrder};
 use crate::pair::{Asset, Pair};
+use crate::position::{MarginMode, Position, PositionMode, PositionSide};
 use crate::recording::{RawSink, Recorded, SharedSink, Tap};
 use crate::secret::Credentials;
 use crate::streams::{Events, LimitChanges};
@@ -522,6 +526,73 @@ impl Connector {
     #[must_use]
     pub fn fees(&self, pair: &Pair) -> Option<FeeRates> {
         self.driver().read(|engine| engine.fees(pair))
+    }
+
+    /// Positions of perpetual contracts that are not zero, by pair, each with its profit at the newest mark price known.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        self.driver().read(|engine| engine.positions())
+    }
+
+    /// One position: in one-way mode `side` is [`PositionSide::Both`], in hedge mode it names the leg. A position of zero is an
+    /// answer; `None` means that it is not known, or that the mode has no such position.
+    #[must_use]
+    pub fn position(&self, pair: &Pair, side: PositionSide) -> Option<Position> {
+        self.driver().read(|engine| engine.position(pair, side))
+    }
+
+    /// How the account holds positions, once it is known.
+    #[must_use]
+    pub fn position_mode(&self) -> Option<PositionMode> {
+        self.driver().read(|engine| engine.position_mode())
+    }
+
+    /// Leverage and margin mode of a pair, as far as they are known.
+    #[must_use]
+    pub fn margin(&self, pair: &Pair) -> MarginSettings {
+        self.driver().read(|engine| engine.margin(pair))
+    }
+
+    /// What positions of a pair must be backed by, smallest notional first; empty where it is not known.
+    #[must_use]
+    pub fn brackets(&self, pair: &Pair) -> Arc<[LeverageBracket]> {
+        self.driver().read(|engine| engine.brackets(pair))
+    }
+
+    /// Mark price, index price and next funding of a pair, as far as they are known. Current at every call; changes of the rate
+    /// and the due time come as [`FundingChanged`](crate::Event::FundingChanged), moves of the prices alone do not.
+    #[must_use]
+    pub fn funding(&self, pair: &Pair) -> FundingState {
+        self.driver().read(|engine| engine.funding(pair))
+    }
+
+    /// Sets the leverage (value ÷ initial margin) of a pair. Returns at once; the outcome comes as
+    /// [`LeverageChanged`](crate::Event::LeverageChanged) or [`LeverageRefused`](crate::Event::LeverageRefused). Settings are
+    /// made one after another, in the order they were asked for.
+    ///
+    /// # Errors
+    /// Nothing was sent: the pair is not listed, or the leverage is out of the range that its brackets allow for what is open.
+    pub fn set_leverage(&self, pair: &Pair, leverage: Decimal) -> Result<(), Error> {
+        self.driver().turn(|engine, now| engine.set_leverage(now, pair, leverage))
+    }
+
+    /// Sets what backs positions of a pair. Returns at once; the outcome comes as
+    /// [`MarginModeChanged`](crate::Event::MarginModeChanged) or [`MarginModeRefused`](crate::Event::MarginModeRefused).
+    ///
+    /// # Errors
+    /// Nothing was sent: the pair is not listed, the venue does not offer the mode, or the pair has a position or an order of
+    /// this connector.
+    pub fn set_margin_mode(&self, pair: &Pair, mode: MarginMode) -> Result<(), Error> {
+        self.driver().turn(|engine, now| engine.set_margin_mode(now, pair, mode))
+    }
+
+    /// Sets how the account holds positions, of all pairs. Returns at once; the outcome comes as
+    /// [`PositionModeChanged`](crate::Event::PositionModeChanged) or [`PositionModeRefused`](crate::Event::PositionModeRefused).
+    ///
+    /// # Errors
+    /// Nothing was sent: the venue does not offer the mode, or a position or an order of this connector is open.
+    pub fn set_position_mode(&self, mode: PositionMode) -> Result<(), Error> {
+        self.driver().turn(|engine, now| engine.set_position_mode(now, mode))
     }
 
     /// Use of the venue's limits, now.

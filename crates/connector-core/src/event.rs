@@ -8,6 +8,8 @@
 //!
 //! Cloning an event allocates nothing: texts are held in place or shared.
 
+mod perpetual;
+
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -20,7 +22,13 @@ use crate::message::{BestPrice, Fee, Trade, TradingRule};
 use crate::number::{serialize_plain as plain, serialize_plain_option as plain_option};
 use crate::order::{OrderType, Side};
 use crate::pair::{Asset, Pair};
+use crate::position::PositionAction;
 use crate::time::UnixNanos;
+
+pub use perpetual::{
+    FundingChanged, FundingPaid, LeverageChanged, LeverageRefused, MarginCalled, MarginModeChanged,
+    MarginModeRefused, PositionChanged, PositionModeChanged, PositionModeRefused,
+};
 
 /// Writes a shared value as the value itself.
 fn shared<T: Serialize, S: Serializer>(value: &Arc<T>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -48,6 +56,12 @@ pub struct OrderInfo {
     /// Base amount as sent.
     #[serde(serialize_with = "plain")]
     pub amount: Decimal,
+    /// What it is to do to a position, if that was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub action: Option<PositionAction>,
+    /// The pair's leverage when it was submitted; absent for spot, or if it was not known.
+    #[serde(serialize_with = "plain_option", skip_serializing_if = "Option::is_none")]
+    pub leverage: Option<Decimal>,
 }
 
 /// What has been executed of an order, by its fills.
@@ -269,6 +283,26 @@ pub enum Event {
         #[serde(serialize_with = "plain")]
         available: Decimal,
     },
+    /// A position is another than before.
+    PositionChanged(PositionChanged),
+    /// What is announced of the next funding of a pair has changed.
+    FundingChanged(FundingChanged),
+    /// The account received or made a funding payment.
+    FundingPaid(FundingPaid),
+    /// The leverage of a pair is set.
+    LeverageChanged(LeverageChanged),
+    /// The leverage of a pair could not be set.
+    LeverageRefused(LeverageRefused),
+    /// What backs positions of a pair is set.
+    MarginModeChanged(MarginModeChanged),
+    /// What backs positions of a pair could not be set.
+    MarginModeRefused(MarginModeRefused),
+    /// The mode positions are held in is set.
+    PositionModeChanged(PositionModeChanged),
+    /// The mode positions are held in could not be set.
+    PositionModeRefused(PositionModeRefused),
+    /// A position is close to its liquidation.
+    MarginCalled(MarginCalled),
     /// A pair's order book has been proven to be the venue's.
     BookLive {
         /// Local time of this event.
@@ -395,6 +429,16 @@ impl Event {
             Self::OrderFailed(e) => e.time,
             Self::OrderUnknown(e) => e.time,
             Self::OrderCancelRefused(e) => e.time,
+            Self::PositionChanged(e) => e.time,
+            Self::FundingChanged(e) => e.time,
+            Self::FundingPaid(e) => e.time,
+            Self::LeverageChanged(e) => e.time,
+            Self::LeverageRefused(e) => e.time,
+            Self::MarginModeChanged(e) => e.time,
+            Self::MarginModeRefused(e) => e.time,
+            Self::PositionModeChanged(e) => e.time,
+            Self::PositionModeRefused(e) => e.time,
+            Self::MarginCalled(e) => e.time,
             Self::BalanceChanged { time, .. }
             | Self::BookLive { time, .. }
             | Self::BookStale { time, .. }
@@ -451,6 +495,8 @@ mod tests {
             order_type: OrderType::LimitMaker,
             price: Some(Decimal::new(1_000, 1)),
             amount: Decimal::new(10, 1),
+            action: None,
+            leverage: None,
         };
         let error = Arc::new(Error::new(Cause::WouldTake, Effect::Rejected, "place order", "no"));
         let event = Event::OrderFailed(OrderFailed { time: UnixNanos(7), order, error });

@@ -9,6 +9,7 @@ use rust_decimal::Decimal;
 use crate::error::{Cause, Effect, Error};
 use crate::message::TradingRule;
 use crate::order::{NewOrder, OrderType, Side, TimeInForce};
+use crate::position::PositionAction;
 
 /// Price and amount of an order that its rule allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,10 @@ fn check_notional(
     amount: Decimal,
     price: Option<Decimal>,
 ) -> Result<(), Error> {
+    if order.action == Some(PositionAction::Close) {
+        // What is left of a position can always be closed.
+        return Ok(());
+    }
     let (Some(min), Some(price)) = (rule.min_notional, price.filter(|price| *price > Decimal::ZERO)) else {
         return Ok(());
     };

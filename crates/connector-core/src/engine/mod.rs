@@ -11,6 +11,7 @@ mod links;
 mod market;
 mod meter;
 mod pace;
+mod perpetual;
 mod recorder;
 mod requests;
 mod reservations;
@@ -29,11 +30,13 @@ use crate::dialect::{Dialect, Domain, Keyring, Spec, Symbols};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::fee::FeeSchedule;
+use crate::funding::FundingState;
 use crate::id::ClientOrderId;
 use crate::journal::{Entry, RestoredOrder};
-use crate::message::{BestPrice, FeeRates, Level, Message, TradingRule};
+use crate::message::{BestPrice, FeeRates, Level, LeverageBracket, Message, TradingRule};
 use crate::order::{NewOrder, TrackedOrder, Tracker, TrackerLimits};
 use crate::pair::{Asset, Pair};
+use crate::position::{MarginMode, Position, PositionMode, PositionSide};
 use crate::recording::Tap;
 use crate::throttle::{PoolUsage, Settings, Throttler};
 use crate::time::{Mono, Now, UnixNanos};
@@ -44,6 +47,7 @@ pub use account::Balance;
 pub use classify::classify;
 pub use market::{BookView, FeedState};
 pub use meter::Meter;
+pub use perpetual::MarginSettings;
 pub use recorder::JournalConfig;
 pub use requests::OrderEntry;
 
@@ -194,6 +198,33 @@ pub trait Trading: Machine {
     /// Ceases to follow a pair: its subscriptions end, its book is gone. Orders on it stay tracked. Without effect if it is
     /// not followed.
     fn unfollow(&mut self, now: Now, pair: &Pair);
+    /// Positions that are not zero, by pair; none for spot.
+    fn positions(&self) -> Vec<Position>;
+    /// One position. `side` is [`PositionSide::Both`] in one-way mode. `None` while it is not known.
+    fn position(&self, pair: &Pair, side: PositionSide) -> Option<Position>;
+    /// How positions are held, once it is known.
+    fn position_mode(&self) -> Option<PositionMode>;
+    /// How positions of a pair are margined, as far as it is known.
+    fn margin(&self, pair: &Pair) -> MarginSettings;
+    /// What positions of a pair must be backed by, smallest notional first; empty while it is not known.
+    fn brackets(&self, pair: &Pair) -> Arc<[LeverageBracket]>;
+    /// Mark price, index price and next funding of a pair, as far as they are known.
+    fn funding(&self, pair: &Pair) -> FundingState;
+    /// Sets the leverage of a pair. The outcome comes as an event.
+    ///
+    /// # Errors
+    /// Nothing was sent: the venue does not have the pair, or does not offer this leverage for what is open.
+    fn set_leverage(&mut self, now: Now, pair: &Pair, leverage: Decimal) -> Result<(), Error>;
+    /// Sets what backs positions of a pair. The outcome comes as an event.
+    ///
+    /// # Errors
+    /// Nothing was sent: the venue does not have the pair or the mode, or a position or an order is open.
+    fn set_margin_mode(&mut self, now: Now, pair: &Pair, mode: MarginMode) -> Result<(), Error>;
+    /// Sets how positions are held, for the whole account. The outcome comes as an event.
+    ///
+    /// # Errors
+    /// Nothing was sent: the venue does not have the mode, or a position or an order is open.
+    fn set_position_mode(&mut self, now: Now, mode: PositionMode) -> Result<(), Error>;
     /// The next event to publish.
     fn event(&mut self) -> Option<Event>;
     /// The next entry to hand to the journal; drivers call this until `None` after every input, wake and command, before
@@ -736,6 +767,48 @@ impl<D: Dialect> Trading for Engine<D> {
     fn unfollow(&mut self, now: Now, pair: &Pair) {
         self.drop_feed(now, pair);
         self.settle(now);
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        self.open_positions()
+    }
+
+    fn position(&self, pair: &Pair, side: PositionSide) -> Option<Position> {
+        self.position_of(pair, side)
+    }
+
+    fn position_mode(&self) -> Option<PositionMode> {
+        self.perpetual.mode()
+    }
+
+    fn margin(&self, pair: &Pair) -> MarginSettings {
+        self.perpetual.margin(pair)
+    }
+
+    fn brackets(&self, pair: &Pair) -> Arc<[LeverageBracket]> {
+        self.perpetual.brackets(pair)
+    }
+
+    fn funding(&self, pair: &Pair) -> FundingState {
+        self.perpetual.funding.state(pair)
+    }
+
+    fn set_leverage(&mut self, now: Now, pair: &Pair, leverage: Decimal) -> Result<(), Error> {
+        let asked = self.ask_setting(now, Setting::Leverage(pair.clone(), leverage));
+        self.settle(now);
+        asked.map_err(|error| error.at(D::SPEC.name))
+    }
+
+    fn set_margin_mode(&mut self, now: Now, pair: &Pair, mode: MarginMode) -> Result<(), Error> {
+        let asked = self.ask_setting(now, Setting::MarginMode(pair.clone(), mode));
+        self.settle(now);
+        asked.map_err(|error| error.at(D::SPEC.name))
+    }
+
+    fn set_position_mode(&mut self, now: Now, mode: PositionMode) -> Result<(), Error> {
+        let asked = self.ask_setting(now, Setting::PositionMode(mode));
+        self.settle(now);
+        asked.map_err(|error| error.at(D::SPEC.name))
     }
 
     fn event(&mut self) -> Option<Event> {

@@ -116,6 +116,7 @@ pub fn write_orders<W: Write>(out: &mut W, rows: &[OrderRow]) -> io::Result<()> 
         "price",
         "amount",
         "status",
+        "action",
     ];
     table(out, names, rows, |row| {
         (
@@ -132,6 +133,7 @@ pub fn write_orders<W: Write>(out: &mut W, rows: &[OrderRow]) -> io::Result<()> 
                 number_if(row.order.price),
                 number(row.order.amount),
                 row.status.as_str().to_owned(),
+                text(row.order.action.as_ref()),
             ],
         )
     })

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::history::{Filter, FundingRow, History, OrderRow, Scoped, StatusRow, TradeRow};
 use super::record::{Entry, FundingPayment, Intent, OwnFill, Record, Status, StatusChange};
-use super::{Journal, RestoredOrder, Run, Scope, later_start};
+use super::{FUNDING_KEPT_NS, Journal, RestoredOrder, Run, Scope, later_start};
 use crate::error::{Cause, Effect, Error};
 use crate::id::{ClientOrderId, TradeId};
 use crate::pair::Pair;
@@ -27,7 +27,8 @@ struct OrderEntry {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tables {
-    runs: BTreeMap<Scope, (u32, UnixNanos)>,
+    /// The instance, and the starts of the first and the last run.
+    runs: BTreeMap<Scope, (u32, UnixNanos, UnixNanos)>,
     orders: BTreeMap<OrderKey, OrderEntry>,
     statuses: BTreeMap<(Scope, Place), StatusChange>,
     fills: BTreeMap<(OrderKey, TradeId), OwnFill>,
@@ -148,6 +149,13 @@ impl Tables {
         }
     }
 
+    fn latest_funding(&self, scope: &Scope) -> Vec<FundingPayment> {
+        let of_scope = || self.funding.iter().filter(|((of, ..), _)| of == scope).map(|(_, payment)| payment);
+        let Some(last) = of_scope().map(|payment| payment.time).max() else { return Vec::new() };
+        let from = last.offset(-FUNDING_KEPT_NS);
+        of_scope().filter(|payment| payment.time >= from).cloned().collect()
+    }
+
     fn in_flight(&self, scope: &Scope) -> Vec<RestoredOrder> {
         let open =
             self.orders.iter().filter(|((of, ..), entry)| of == scope && !entry.row.status.is_terminal());
@@ -192,13 +200,15 @@ impl Journal for MemoryJournal {
         self.writable()?;
         let mut tables = self.tables();
         let last = tables.runs.get(scope).copied();
-        let instance = instance.or(last.map(|(instance, _)| instance)).unwrap_or(fresh);
-        let started = later_start(now, last.map(|(_, started)| started));
-        tables.runs.insert(scope.clone(), (instance, started));
+        let instance = instance.or(last.map(|(instance, ..)| instance)).unwrap_or(fresh);
+        let started = later_start(now, last.map(|(.., started)| started));
+        let first_started = last.map_or(started, |(_, first, _)| first);
+        tables.runs.insert(scope.clone(), (instance, first_started, started));
         let orders = tables.in_flight(scope);
+        let funding = tables.latest_funding(scope);
         drop(tables);
         *self.run() = Some((scope.clone(), started));
-        Ok(Run { instance, started, orders })
+        Ok(Run { instance, started, orders, first_started, funding })
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {

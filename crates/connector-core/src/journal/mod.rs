@@ -71,7 +71,14 @@ pub struct Run {
     pub started: UnixNanos,
     /// Orders that had not ended, oldest first.
     pub orders: Vec<RestoredOrder>,
+    /// The start of the first run of the scope: since then funding payments are written down.
+    pub first_started: UnixNanos,
+    /// The latest funding payments: all that were made within a day before the last one.
+    pub funding: Vec<FundingPayment>,
 }
+
+/// How much of the payments a run is told, before the last one: more than any venue is late with them.
+const FUNDING_KEPT_NS: i64 = 86_400_000_000_000;
 
 /// An order of an earlier run that had not ended when that run did.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
-use crate::event::{Event, Executed, OrderFilled, OrderInfo};
+use crate::event::{self, Event, Executed, OrderFilled, OrderInfo};
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::message::{Fee, Fill, FundingPaid, Market};
 use crate::order::{NewOrder, Side};
@@ -243,7 +243,20 @@ impl FundingPayment {
     }
 }
 
-/// What an event adds to the journal; nothing for events that are not about orders.
+impl From<&event::FundingPaid> for FundingPayment {
+    fn from(event: &event::FundingPaid) -> Self {
+        Self {
+            time: event.venue_time,
+            pair: event.pair.clone(),
+            asset: event.asset.clone(),
+            amount: event.amount,
+            rate: event.rate,
+            payment_id: event.payment_id.clone(),
+        }
+    }
+}
+
+/// What an event adds to the journal; nothing for events that are not about orders or payments.
 #[must_use]
 pub fn records(event: &Event) -> Vec<Record> {
     let step = |order: &OrderInfo, status| StatusChange {
@@ -288,6 +301,7 @@ pub fn records(event: &Event) -> Vec<Record> {
         Event::OrderCancelRefused(e) => {
             StatusChange { detail: Some(e.error.to_string()), ..step(&e.order, Status::CancelRefused) }
         }
+        Event::FundingPaid(e) => return vec![Record::Funding(FundingPayment::from(e))],
         _ => return Vec::new(),
     };
     vec![Record::Status(change)]

@@ -22,6 +22,8 @@ fn order(pair: &str, side: Side) -> OrderInfo {
         order_type: OrderType::Limit,
         price: Some(Decimal::ONE),
         amount: Decimal::TEN,
+        action: None,
+        leverage: None,
     }
 }
 

@@ -75,6 +75,8 @@ pub struct TrackedOrder {
     client_order_id: ClientOrderId,
     exchange_ids: Vec<ExchangeOrderId>,
     order: NewOrder,
+    /// The pair's leverage when it was submitted.
+    leverage: Option<Decimal>,
     state: OrderState,
     executed: Executed,
     fees: Fees,
@@ -103,6 +105,7 @@ impl TrackedOrder {
             client_order_id,
             exchange_ids: Vec::new(),
             order,
+            leverage: None,
             state: OrderState::PendingCreate,
             executed: Executed::default(),
             fees: Fees::default(),
@@ -226,7 +229,19 @@ impl TrackedOrder {
             order_type: self.order.order_type,
             price: self.order.price,
             amount: self.order.amount,
+            action: self.order.action,
+            leverage: self.leverage,
         }
+    }
+
+    /// The pair's leverage when it was submitted, where that is known.
+    #[must_use]
+    pub const fn leverage(&self) -> Option<Decimal> {
+        self.leverage
+    }
+
+    pub(super) const fn set_leverage(&mut self, leverage: Option<Decimal>) {
+        self.leverage = leverage;
     }
 
     /// Takes the values with which it is going to be sent, until it was.

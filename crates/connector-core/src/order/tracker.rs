@@ -131,6 +131,8 @@ pub struct Tracker {
     tidied: Mono,
     /// By which fees are estimated that the venue does not tell.
     fees: BTreeMap<Pair, FeeSchedule>,
+    /// What orders are submitted with.
+    leverages: BTreeMap<Pair, Decimal>,
 }
 
 impl Tracker {
@@ -153,7 +155,12 @@ impl Tracker {
     /// `Usage`/`NotSent`: the id is taken, the amount is not positive, or too many orders are open. Nothing is
     /// registered then.
     pub fn submit(&mut self, now: Now, id: ClientOrderId, order: NewOrder) -> Result<(), Error> {
-        self.insert(now, id, order)
+        let leverage = self.leverages.get(&order.pair).copied();
+        self.insert(now, id.clone(), order)?;
+        if let Some(slot) = self.orders.get_mut(&id).filter(|_| leverage.is_some()) {
+            slot.order.set_leverage(leverage);
+        }
+        Ok(())
     }
 
     /// Registers an order of an earlier run from what was saved of it. Emits no event for what was told then, asks the
@@ -237,6 +244,11 @@ impl Tracker {
     /// Fees of fills of this pair that the venue does not tell are estimated by `schedule` from now on.
     pub fn set_fees(&mut self, pair: Pair, schedule: FeeSchedule) {
         self.fees.insert(pair, schedule);
+    }
+
+    /// Orders of this pair are submitted with this leverage from now on.
+    pub fn set_leverage(&mut self, pair: Pair, leverage: Decimal) {
+        self.leverages.insert(pair, leverage);
     }
 
     /// Whether a schedule was given for this pair.

@@ -88,7 +88,7 @@ pub struct PositionFill {
 }
 
 impl PositionFill {
-    /// The fill of an order. `None` if its market is not mapped, or the venue told no time.
+    /// The fill of an order, or what the venue traded for the account. `None` if its market is not mapped, or the venue told no time.
     #[must_use]
     pub fn of(fill: &Fill, position_side: PositionSide) -> Option<Self> {
         Some(Self {
@@ -99,7 +99,7 @@ impl PositionFill {
             price: fill.price,
             amount: fill.amount,
             time: fill.time?,
-            cause: PositionCause::Order,
+            cause: fill.cause.unwrap_or(PositionCause::Order),
         })
     }
 }
@@ -121,8 +121,11 @@ pub struct Position {
     pub unvalued: Decimal,
     /// Its leverage, where the venue told it.
     pub leverage: Option<Decimal>,
-    /// The mark price of the last report, quote per base.
+    /// The newest mark price known, quote per base.
     pub mark_price: Option<Decimal>,
+    /// What closing it at the mark price would bring, in the quote asset and before fees; negative = a loss. `None` while
+    /// that price or the entry price is not known.
+    pub unrealised: Option<Decimal>,
     /// What changed it last.
     pub cause: Option<PositionCause>,
     /// The newest report of the venue in it. Without one it is a sum of fills alone: what was open before them is missing.
@@ -384,6 +387,7 @@ fn shown(pair: &Pair, timeline: &Timeline) -> Position {
         unvalued: state.unvalued.normalize(),
         leverage: timeline.leverage,
         mark_price: timeline.mark_price,
+        unrealised: timeline.mark_price.and_then(|mark| state.unrealised(mark)),
         cause: timeline.cause(),
         reported: timeline.told(),
     }

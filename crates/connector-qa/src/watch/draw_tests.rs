@@ -91,6 +91,8 @@ fn info(id: &str) -> OrderInfo {
         order_type: OrderType::LimitMaker,
         price: Some(number("100")),
         amount: number("0.5"),
+        action: None,
+        leverage: None,
     }
 }
 

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, Transactio
 
 use super::history::{Filter, FundingRow, History, OrderRow, StatusRow, TradeRow};
 use super::record::{Entry, Intent, OwnFill, Record, Status, StatusChange};
-use super::{Journal, RestoredOrder, Run, Scope, later_start};
+use super::{FUNDING_KEPT_NS, Journal, RestoredOrder, Run, Scope, later_start};
 use crate::error::{Cause, Effect, Error};
 use crate::time::UnixNanos;
 
@@ -54,7 +54,7 @@ impl SqliteJournal {
         instance: Option<u32>,
         fresh: u32,
         now: UnixNanos,
-    ) -> rusqlite::Result<(u32, UnixNanos)> {
+    ) -> rusqlite::Result<(u32, UnixNanos, UnixNanos)> {
         // Immediate: of two that begin at once one waits, and sees the other's run.
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let (connector, account) = (scope.connector.as_str(), scope.account.as_str());
@@ -72,8 +72,13 @@ impl SqliteJournal {
             "INSERT INTO runs VALUES (?, ?, ?, ?)",
             params![connector, account, started.0, instance],
         )?;
+        let first = transaction.query_row(
+            "SELECT min(started_ns) FROM runs WHERE connector = ? AND account = ?",
+            params![connector, account],
+            |row| row.get(0),
+        )?;
         transaction.commit()?;
-        Ok((instance, started))
+        Ok((instance, started, UnixNanos(first)))
     }
 }
 
@@ -117,7 +122,8 @@ impl Pen<'_> {
         let Scope { connector, account } = self.scope;
         let order = &intent.order;
         self.transaction.execute(
-            "INSERT INTO orders VALUES (?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO orders VALUES (?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
             params![
                 connector.as_str(),
                 account.as_str(),
@@ -133,6 +139,7 @@ impl Pen<'_> {
                 intent.time.0,
                 self.run.0,
                 sequence,
+                order.action.map(|action| action.to_string()),
             ],
         )?;
         self.step(
@@ -242,11 +249,13 @@ impl Journal for SqliteJournal {
         fresh: u32,
         now: UnixNanos,
     ) -> Result<Run, Error> {
-        let (instance, started) =
+        let (instance, started, first_started) =
             self.begin_run(scope, instance, fresh, now).map_err(|error| storage(&error))?;
         self.run = Some((scope.clone(), started));
         let orders = in_flight(&self.connection, scope).map_err(|error| storage(&error))?;
-        Ok(Run { instance, started, orders })
+        let funding = rows::latest_funding(&self.connection, scope, FUNDING_KEPT_NS);
+        let funding = funding.map_err(|error| storage(&error))?;
+        Ok(Run { instance, started, orders, first_started, funding })
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<(), Error> {

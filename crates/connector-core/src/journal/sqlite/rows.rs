@@ -14,6 +14,7 @@ use crate::journal::record::{FundingPayment, OwnFill, Status, StatusChange};
 use crate::message::Fee;
 use crate::order::{NewOrder, OrderType, Side, TimeInForce};
 use crate::pair::{Asset, Pair};
+use crate::position::PositionAction;
 use crate::time::UnixNanos;
 
 /// A decimal as it is stored.
@@ -77,6 +78,7 @@ fn side(row: &Row<'_>) -> rusqlite::Result<Side> {
 fn order(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
     let types = [OrderType::Limit, OrderType::LimitMaker, OrderType::Market];
     let times = [TimeInForce::Gtc, TimeInForce::Ioc, TimeInForce::Fok];
+    let actions = [PositionAction::Open, PositionAction::Close];
     Ok(OrderRow {
         scope: scope(row)?,
         client_order_id: client_order_id(row)?,
@@ -90,7 +92,9 @@ fn order(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
             })?,
             amount: word(row, "amount", decimal)?,
             price: option(row, "price", decimal)?,
-            action: None,
+            action: option(row, "action", |word| {
+                actions.into_iter().find(|known| known.to_string() == word)
+            })?,
         },
         submitted: time(row, "submitted_ns")?,
         status: word(row, "status", Status::parse)?,
@@ -253,6 +257,19 @@ pub(super) fn statuses(
 
 pub(super) fn trades(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<TradeRow>> {
     select(connection, &FILLS, filter, "", fill)
+}
+
+/// The payments of a scope within `kept` nanoseconds before its last one.
+pub(super) fn latest_funding(
+    connection: &Connection,
+    scope: &Scope,
+    kept: i64,
+) -> rusqlite::Result<Vec<FundingPayment>> {
+    let of_scope = Filter { scope: Some(scope.clone()), ..Filter::default() };
+    let last = funding(connection, &Filter { latest: Some(1), ..of_scope.clone() })?;
+    let Some(last) = last.first().map(|last| last.row.time) else { return Ok(Vec::new()) };
+    let rows = funding(connection, &Filter { from: Some(last.offset(-kept)), ..of_scope })?;
+    Ok(rows.into_iter().map(|payment| payment.row).collect())
 }
 
 pub(super) fn funding(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<FundingRow>> {

@@ -13,7 +13,7 @@ const APPLICATION: i32 = 0x4a4f_5552;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// What leads from each version to the next; the version of a file is how many were applied. Never changed, only added to.
-pub(super) const MIGRATIONS: [&str; 3] = [SPOT, FUNDING, FUNDING_IDS];
+pub(super) const MIGRATIONS: [&str; 4] = [SPOT, FUNDING, FUNDING_IDS, ACTIONS];
 
 /// Orders, their lives and their fills.
 const SPOT: &str = "
@@ -70,6 +70,9 @@ CREATE TABLE funding (
 INSERT INTO funding SELECT *, '' FROM funding_by_time;
 DROP TABLE funding_by_time;
 ";
+
+/// What orders of perpetuals are to do to a position.
+const ACTIONS: &str = "ALTER TABLE orders ADD COLUMN action TEXT;";
 
 fn refuse(text: String) -> Error {
     Error::new(Cause::Storage, Effect::NotSent, "journal", text)
