@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use super::requests::{Job, Watermark};
 use super::reservations::{Executed, Moment, Reservations};
 use super::{Engine, Phase, Timer, unknown_pair};
-use crate::budget::{Adjusted, Candidate, Mode, Terms, Unit, adjust};
+use crate::budget::{Adjusted, Candidate, Mode, Unit, adjust};
 use crate::dialect::Dialect;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
@@ -45,7 +45,14 @@ pub(super) struct Holdings {
     pub(super) reservations: Reservations,
     /// Somebody will look whether the venue's figures have caught up.
     watched: bool,
+    /// When they were last asked for because the account had moved, and whether they soon will be.
+    asked: (Mono, bool),
 }
+
+/// How soon balances are asked for after the account has moved, where the venue does not push all of them …
+const STIRRED: Duration = Duration::from_millis(250);
+/// … and how often at most.
+const STIRRED_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long a venue that pushes its balances may leave an accepted order out of them before they are asked for.
 const PUSH_PATIENCE: Duration = Duration::from_secs(5);
@@ -55,13 +62,15 @@ impl Holdings {
         self.known
     }
 
-    pub(super) fn new(push: bool, visibility: Duration) -> Self {
+    /// `margin`: orders take margin, not what they trade.
+    pub(super) fn new(push: bool, visibility: Duration, margin: bool) -> Self {
         Self {
             balances: BTreeMap::new(),
             streamed: BTreeMap::new(),
             known: false,
-            reservations: Reservations::new(push, visibility),
+            reservations: Reservations::new(push, visibility, margin),
             watched: false,
+            asked: (Mono(0), false),
         }
     }
 
@@ -113,6 +122,10 @@ impl<D: Dialect> Engine<D> {
                 outdated |= overtaken;
                 if newer && !overtaken {
                     self.apply_balance(now, sent.mono, report);
+                } else if !D::SPEC.balance_push && !overtaken {
+                    // The stream's word on the total is newer; on what is available it has none.
+                    let available = BalanceReport { total: None, ..report.clone() };
+                    self.apply_balance(now, sent.mono, &available);
                 }
             }
         }
@@ -139,6 +152,9 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn audit(&mut self, now: Now) {
         self.request(now, Job::Balances);
         self.request(now, Job::OpenOrders(None));
+        if Self::is_perpetual() {
+            self.request(now, Job::Positions);
+        }
         let period = if self.tracker.is_idle() { AUDIT_IDLE } else { AUDIT_BUSY };
         self.set_timer(now.mono.after(period), Timer::Audit);
     }
@@ -165,8 +181,9 @@ impl<D: Dialect> Engine<D> {
                 }
                 self.tracker.apply(now, &message);
             }
-            Message::Fill(_) => {
+            Message::Fill(ref fill) => {
                 self.tracker.apply(now, &message);
+                self.position_filled(now, fill);
             }
             // A figure that was overtaken on its way tells nothing.
             Message::Balance(report)
@@ -174,6 +191,7 @@ impl<D: Dialect> Engine<D> {
             {
                 self.holdings.streamed.insert(report.asset.clone(), now.mono);
                 self.apply_balance(now, now.mono, &report);
+                self.account_stirred(now);
             }
             Message::Fees(rates) => {
                 if let Some(pair) = rates.market.pair() {
@@ -186,6 +204,7 @@ impl<D: Dialect> Engine<D> {
                 let problem = Error::new(Cause::Malformed, Effect::Unknown, "account", error.clone());
                 self.report(now, &format!("account:{error}"), problem);
             }
+            message if Self::is_perpetual() => self.apply_perpetual(now, message),
             _ => {}
         }
     }
@@ -253,6 +272,7 @@ impl<D: Dialect> Engine<D> {
                 count += 1;
                 last = Some(fill.trade_id.clone());
                 self.tracker.apply(now, message);
+                self.position_filled(now, fill);
             }
         }
         match last {
@@ -315,6 +335,7 @@ impl<D: Dialect> Engine<D> {
                 unknown_pair(&order.pair)
             }
         })?;
+        self.check_action(&order)?;
         let quantised = quantise(rule, &order, self.reference_price(&order))?;
         let units = self.check_funds(&order, quantised.price, quantised.amount, freed)?;
         Ok((NewOrder { price: quantised.price, amount: quantised.amount, ..order }, units))
@@ -353,10 +374,8 @@ impl<D: Dialect> Engine<D> {
         let expected = price.or_else(|| self.reference_price(order)).or(order.price).unwrap_or_default();
         let action = order.action;
         let candidate = Candidate { pair, side, order_type, amount, price: expected, action };
-        let (Some(rule), fees) = (self.rules.get(&order.pair), self.fee_schedule(&order.pair)) else {
-            return Ok(Vec::new());
-        };
-        let terms = Terms::spot(rule, &fees);
+        let fees = self.fee_schedule(&order.pair);
+        let Some(terms) = self.terms(&candidate, &fees, None) else { return Ok(Vec::new()) };
         let Some(unit) = Unit::new(&candidate, &terms, &Prices::default()) else { return Ok(Vec::new()) };
         let available = |asset: &Asset| {
             let freed = freed.filter(|(freed, _)| freed == asset);
@@ -364,7 +383,7 @@ impl<D: Dialect> Engine<D> {
             self.holdings.spendable(asset).saturating_add(freed)
         };
         if self.holdings.known
-            && (price.is_some() || side == Side::Sell)
+            && (price.is_some() || side == Side::Sell && terms.margin.is_none())
             && let Some(lack) = unit.lack(amount, available)
         {
             return Err(lack.error("place", &candidate));
@@ -377,9 +396,29 @@ impl<D: Dialect> Engine<D> {
             .iter()
             .map(|candidate| (candidate.pair.clone(), self.fee_schedule(&candidate.pair)))
             .collect();
-        let terms =
-            |asked: &Candidate| Some(Terms::spot(self.rules.get(&asked.pair)?, fees.get(&asked.pair)?));
+        // Where the leverage is not known, the whole value is taken.
+        let terms = |asked: &Candidate| self.terms(asked, fees.get(&asked.pair)?, Some(Decimal::ONE));
         adjust(candidates, mode, &mut self.holdings.available(), terms, &Prices::default())
+    }
+
+    /// The account has moved: balances are asked for soon, where the stream does not tell all of them.
+    pub(super) fn account_stirred(&mut self, now: Now) {
+        let (asked, planned) = self.holdings.asked;
+        if !Self::is_perpetual() || D::SPEC.balance_push || planned || self.phase != Phase::Running {
+            return;
+        }
+        self.holdings.asked.1 = true;
+        let at = now.mono.after(STIRRED).max(asked.after(STIRRED_PERIOD));
+        self.set_timer(at, Timer::Balances);
+    }
+
+    pub(super) fn ask_balances(&mut self, now: Now) {
+        self.holdings.asked = (now.mono, false);
+        if self.requests.has(&Job::Balances) {
+            // What is on its way may have been asked for before.
+            return self.account_stirred(now);
+        }
+        self.request(now, Job::Balances);
     }
 
     /// Keeps what orders hold of the balances in line with what has become of them.
@@ -466,6 +505,9 @@ impl<D: Dialect> Engine<D> {
                 break;
             }
             self.record_events(now, &events);
+            if !events.is_empty() {
+                self.account_stirred(now);
+            }
             for event in &events {
                 self.reserve(now, event);
                 self.replace_ended(now, event);

@@ -89,7 +89,8 @@ impl<D: Dialect> Engine<D> {
             return refuse(&text);
         }
         let wanted = NewOrder { price: price.or(sent.price), amount: rest, ..sent.clone() };
-        let (wanted, units) = self.checked(wanted, Some(&freed(old)))?;
+        let freed = if Self::is_perpetual() { self.margin_freed(old) } else { Some(freed(old)) };
+        let (wanted, units) = self.checked(wanted, freed.as_ref())?;
         if wanted.price == sent.price && wanted.amount == sent.amount - done {
             return Ok(id.clone());
         }

@@ -25,6 +25,8 @@ pub(super) struct StreamKeys {
     key: Option<SmolStr>,
     /// When what last began or prolonged its life was asked for.
     kept: Mono,
+    /// How often in a row none was given.
+    failures: u32,
     /// Counts the keys, so that a timer of an old one does nothing.
     generation: u64,
 }
@@ -50,7 +52,9 @@ impl<D: Dialect> Engine<D> {
     /// A text from the network without the key: drivers name the URL they could not open.
     pub(super) fn without_key<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match &self.keys.key {
-            Some(key) if !key.is_empty() && text.contains(key.as_str()) => text.replace(key.as_str(), PLACE).into(),
+            Some(key) if !key.is_empty() && text.contains(key.as_str()) => {
+                text.replace(key.as_str(), PLACE).into()
+            }
             _ => text.into(),
         }
     }
@@ -61,7 +65,7 @@ impl<D: Dialect> Engine<D> {
     }
 
     /// A key was given: links that wait for one can be opened.
-    pub(super) fn take_key(&mut self, now: Now, sent: Now, attempt: u32, messages: Vec<Message>) {
+    pub(super) fn take_key(&mut self, now: Now, sent: Now, messages: Vec<Message>) {
         let key = messages.into_iter().find_map(|message| match message {
             Message::StreamKey(told) if !told.key.is_empty() => Some(told.key),
             _ => None,
@@ -69,10 +73,11 @@ impl<D: Dialect> Engine<D> {
         let (Some(key), Some(rest)) = (key, Self::key_rest()) else {
             let text = "the answer holds no key";
             let error = Error::new(Cause::Malformed, Effect::NotSent, "stream_key", text);
-            return self.key_failed(now, attempt, error);
+            return self.key_failed(now, error);
         };
         self.keys.key = Some(key);
         self.keys.kept = sent.mono;
+        self.keys.failures = 0;
         self.keys.generation += 1;
         self.set_timer(now.mono.after(rest.renewal), Timer::KeepKey(self.keys.generation));
         for index in 0..self.links.len() {
@@ -83,14 +88,16 @@ impl<D: Dialect> Engine<D> {
     }
 
     /// No key was given. Credentials that cannot get one end the connector; anything else is tried again.
-    pub(super) fn key_failed(&mut self, now: Now, attempt: u32, error: Error) {
+    pub(super) fn key_failed(&mut self, now: Now, error: Error) {
         let refused = matches!(error.cause, Cause::Credentials | Cause::Signature | Cause::Permission);
         if refused && error.effect == Effect::Rejected || error.cause == Cause::Usage {
             return self.fail(now, error.about("user stream"));
         }
         self.report(now, &format!("stream_key:{:?}", error.cause), error);
+        let attempt = self.keys.failures;
+        self.keys.failures = attempt.saturating_add(1);
         let wait = self.backoff(Duration::from_millis(250), Duration::from_secs(30), attempt);
-        self.set_timer(now.mono.after(wait), Timer::Retry(Job::StreamKey, attempt.saturating_add(1)));
+        self.set_timer(now.mono.after(wait), Timer::Retry(Job::StreamKey, 0));
     }
 
     /// The key has to be kept alive, if it is still the one in use.
@@ -123,7 +130,8 @@ impl<D: Dialect> Engine<D> {
             return;
         }
         self.report(now, &format!("keep_key:{:?}", error.cause), error);
-        let wait = self.backoff(Duration::from_millis(500), rest.renewal.min(Duration::from_secs(60)), attempt);
+        let wait =
+            self.backoff(Duration::from_millis(500), rest.renewal.min(Duration::from_secs(60)), attempt);
         self.set_timer(now.mono.after(wait), Timer::Retry(Job::KeepKey, attempt.saturating_add(1)));
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use smol_str::SmolStr;
 use tracing::Span;
 
+use super::keys::needs_key;
 use super::market::Decoded;
 use super::market::GRACE;
 use super::pace::{Due, Unsent};
 use super::requests::Job;
 use super::{Engine, Timer};
-use crate::dialect::{Channel, Dialect, LinkRole, LinkSpec, Login};
+use crate::dialect::{Channel, ChannelSpec, Dialect, LinkRole, LinkSpec, Login};
 use crate::error::{Cause, Effect, Error};
 use crate::event::{Event, LinkState};
 use crate::message::{Message, Refusal, Session, SessionKind};
@@ -72,6 +73,16 @@ impl Link {
         self.id.filter(|_| self.spec.role == LinkRole::Orders && self.stage == Stage::Live && lasts)
     }
 
+    /// Whether it is to be opened with a key.
+    pub(super) fn waits_for_key(&self) -> bool {
+        needs_key(self.spec) && self.stage == Stage::Down
+    }
+
+    /// Whether it was opened with a key.
+    pub(super) fn uses_key(&self) -> bool {
+        needs_key(self.spec) && self.stage != Stage::Down
+    }
+
     /// Whether it has nothing to carry, and so need not be open.
     fn is_idle(&self) -> bool {
         self.spec.role == LinkRole::Public && self.pairs.is_empty()
@@ -110,7 +121,17 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// A connection that lived this long has shown that the venue is well: the next attempt starts over.
 const PROVEN: Duration = Duration::from_secs(60);
 /// The channels followed for every pair.
-pub(super) const CHANNELS: [Channel; 3] = [Channel::Book, Channel::Trades, Channel::BestPrice];
+const CHANNELS: [Channel; 4] = [Channel::Book, Channel::Trades, Channel::BestPrice, Channel::Funding];
+
+/// What a link carries of each pair.
+fn carried<D: Dialect>(spec: &LinkSpec) -> impl Iterator<Item = Channel> {
+    CHANNELS.into_iter().filter(|channel| carries::<D>(spec, *channel))
+}
+
+fn carries<D: Dialect>(spec: &LinkSpec, channel: Channel) -> bool {
+    let is_it = |known: &ChannelSpec| known.channel == channel && known.link == spec.name;
+    spec.role == LinkRole::Public && D::SPEC.channels.iter().any(is_it)
+}
 
 impl<D: Dialect> Engine<D> {
     pub(super) fn link_spec(&self, index: usize) -> Option<&'static LinkSpec> {
@@ -129,7 +150,7 @@ impl<D: Dialect> Engine<D> {
                 LinkRole::User | LinkRole::Orders => {}
                 LinkRole::Public => {
                     for pair in self.feeds.pairs(|_| true) {
-                        self.plan_pair(&pair);
+                        self.plan_on(spec, &pair);
                     }
                 }
             }
@@ -139,10 +160,15 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    /// Puts a pair that no link carries onto one with room, a new one if need be. Answers which.
-    pub(super) fn plan_pair(&mut self, pair: &Pair) -> Option<usize> {
-        let spec = D::SPEC.links.iter().find(|spec| spec.role == LinkRole::Public)?;
-        let room = (usize::from(spec.max_subscriptions) / CHANNELS.len()).max(1);
+    /// Puts a pair that no link carries onto one of each kind that carries something of it. Answers which.
+    pub(super) fn plan_pair(&mut self, pair: &Pair) -> Vec<usize> {
+        let public = D::SPEC.links.iter().filter(|spec| spec.role == LinkRole::Public);
+        public.filter_map(|spec| self.plan_on(spec, pair)).collect()
+    }
+
+    /// Puts a pair onto a link of this kind with room, a new one if need be. Answers which; `None` if the kind carries nothing.
+    fn plan_on(&mut self, spec: &'static LinkSpec, pair: &Pair) -> Option<usize> {
+        let room = usize::from(spec.max_subscriptions).checked_div(carried::<D>(spec).count())?.max(1);
         let free = self.links.iter().position(|link| link.spec.name == spec.name && link.pairs.len() < room);
         let index = free.unwrap_or_else(|| self.new_link(spec, spec.name));
         self.links.get_mut(index)?.pairs.push(pair.clone());
@@ -168,9 +194,13 @@ impl<D: Dialect> Engine<D> {
         self.links.len() - 1
     }
 
-    /// Opens a link as soon as the limits allow.
+    /// Opens a link as soon as the limits allow, and there is a key if it needs one.
     pub(super) fn connect(&mut self, now: Now, index: usize) {
-        self.request(now, Job::Connect(index));
+        let job = match self.link_spec(index) {
+            Some(spec) if needs_key(spec) => Job::StreamKey,
+            _ => Job::Connect(index),
+        };
+        self.request(now, job);
     }
 
     pub(super) fn open_link(&mut self, now: Now, index: usize) {
@@ -190,7 +220,8 @@ impl<D: Dialect> Engine<D> {
             link = link.spec.name,
             generation = link.generation
         );
-        let url = link.url.clone();
+        let (spec, url) = (link.spec, link.url.clone());
+        let url = self.url_with_key(spec, &url);
         self.set_stage(now, index, Stage::Connecting, None);
         self.actions.push_back(Action::Connect { link: id, url, timeout: OPEN_TIMEOUT });
     }
@@ -294,7 +325,7 @@ impl<D: Dialect> Engine<D> {
                 Due::At(at) => return self.set_timer(at, Timer::Subscriptions(index)),
                 Due::Frame(on, pairs) => (on, pairs),
             };
-            let channels = self.channels(&pairs);
+            let channels = self.channels(index, &pairs);
             let request = self.next_frame_id();
             let text = D::subscribe(on, &channels, request);
             self.actions.push_back(Action::Send { link: id, text });
@@ -321,9 +352,16 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    /// Takes a pair off its link; a link that carries nothing any more is closed.
+    /// Takes a pair off its links; one that carries nothing any more is closed.
     pub(super) fn unsubscribe(&mut self, now: Now, pair: &Pair) {
-        let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) else { return };
+        for index in 0..self.links.len() {
+            if self.links.get(index).is_some_and(|link| link.pairs.contains(pair)) {
+                self.unsubscribe_on(now, index, pair);
+            }
+        }
+    }
+
+    fn unsubscribe_on(&mut self, now: Now, index: usize, pair: &Pair) {
         let Some(link) = self.links.get_mut(index) else { return };
         link.pairs.retain(|carried| carried != pair);
         let (idle, open) = (link.is_idle(), matches!(link.stage, Stage::Live | Stage::Subscribing(_)));
@@ -342,14 +380,16 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    /// What is subscribed for these pairs.
-    fn channels(&self, pairs: &[Pair]) -> Vec<(Channel, SmolStr)> {
-        pairs
-            .iter()
-            .filter_map(|pair| self.symbols.symbol(pair))
-            .flat_map(|symbol| CHANNELS.map(|channel| (channel, symbol.clone())))
-            .filter(|(channel, _)| D::SPEC.channels.iter().any(|spec| spec.channel == *channel))
-            .collect()
+    /// What is subscribed on a link for these pairs.
+    fn channels(&self, index: usize, pairs: &[Pair]) -> Vec<(Channel, SmolStr)> {
+        let Some(spec) = self.link_spec(index) else { return Vec::new() };
+        let symbols = pairs.iter().filter_map(|pair| self.symbols.symbol(pair));
+        symbols.flat_map(|symbol| carried::<D>(spec).map(|channel| (channel, symbol.clone()))).collect()
+    }
+
+    /// Whether the link with this index carries the channel.
+    pub(super) fn link_carries(&self, index: usize, channel: Channel) -> bool {
+        self.link_spec(index).is_some_and(|spec| carries::<D>(spec, channel))
     }
 
     fn go_live(&mut self, now: Now, index: usize) {
@@ -429,7 +469,7 @@ impl<D: Dialect> Engine<D> {
                     _ => None,
                 });
                 for pair in confirmed.unwrap_or_default() {
-                    self.feed_subscribed(now, &pair);
+                    self.feed_subscribed(now, index, &pair);
                 }
                 let all = |link: &Link| {
                     link.stage == Stage::Subscribing(BTreeMap::new()) && !link.unsent.subscribes()
@@ -484,6 +524,7 @@ impl<D: Dialect> Engine<D> {
         if !self.tracker.is_idle() || self.recorder.looks_for_lost() {
             self.recovery.push(Job::OpenOrders(None));
         }
+        self.recovery.extend(Self::recovery_jobs());
         for job in self.recovery.clone() {
             self.request(now, job);
         }
@@ -511,7 +552,8 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn on_closed(&mut self, now: Now, id: LinkId, reason: &str) {
         if let Some(index) = self.find(id) {
-            self.link_lost(now, index, reason);
+            let reason = self.without_key(reason).into_owned();
+            self.link_lost(now, index, &reason);
         }
     }
 
@@ -549,8 +591,13 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    pub(super) fn drop_link_of(&mut self, now: Now, pair: &Pair, reason: &str) {
-        if let Some(index) = self.links.iter().position(|link| link.pairs.contains(pair)) {
+    /// Gives the connection up that carries a channel of a pair, if it is open.
+    pub(super) fn drop_link_of(&mut self, now: Now, pair: &Pair, channel: Channel, reason: &str) {
+        let carrier = self.links.iter().position(|link| {
+            let open = matches!(link.stage, Stage::Live | Stage::Subscribing(_));
+            open && carries::<D>(link.spec, channel) && link.pairs.contains(pair)
+        });
+        if let Some(index) = carrier {
             self.drop_link(now, index, reason);
         }
     }
@@ -585,7 +632,7 @@ impl<D: Dialect> Engine<D> {
         let pairs = link.pairs.clone();
         let name = link.spec.name;
         self.set_stage(now, index, Stage::Down, Some(reason));
-        self.feeds_cut(now, &pairs, reason);
+        self.feeds_cut(now, index, &pairs, reason);
         if attempt >= 3 {
             let problem = Error::new(Cause::Network, Effect::NotSent, "stream", reason).about(name);
             self.report(now, &format!("link:{name}:{reason}"), problem);

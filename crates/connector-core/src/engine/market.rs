@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::perpetual::Funding;
 use super::requests::Job;
 use super::{Engine, Phase, RULES_GAP, Scratch, Timer, unknown_pair};
 use crate::book::{Book, BookSync, Gap, LiveBook, MAX_LIVE_DEPTH, Step};
@@ -16,7 +17,7 @@ use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::message::{BestPrice, BookMessage, Level, Message, Sink, Trade, TradingRule};
 use crate::pair::Pair;
-use crate::time::{Mono, Now};
+use crate::time::{Mono, Now, UnixNanos};
 
 /// A feed that is silent for this long is looked into.
 const QUIET: Duration = Duration::from_secs(10);
@@ -235,6 +236,9 @@ struct Intake<'a> {
     cold: &'a mut Vec<Message>,
     /// Pairs whose book needs a snapshot.
     stale: &'a mut Vec<Pair>,
+    funding: &'a mut Funding,
+    /// The time by the venue's clock.
+    venue_time: UnixNanos,
     /// Whether anything changed but prices and levels.
     stirred: bool,
 }
@@ -323,6 +327,12 @@ impl Sink for Intake<'_> {
     }
 
     fn message(&mut self, message: Message) {
+        // Once a second for each of thousands of pairs.
+        if let Message::FundingInfo(info) = &message {
+            let followed = info.market.pair().is_some_and(|pair| self.feeds.contains(pair));
+            let event = self.funding.told(self.now, info, self.venue_time, followed);
+            return self.events.extend(event);
+        }
         self.cold.push(message);
     }
 }
@@ -333,8 +343,9 @@ impl<D: Dialect> Engine<D> {
         let Scratch { bids, asks, cold, stale } = &mut self.scratch;
         bids.clear();
         asks.clear();
-        let (feeds, events) = (&mut self.feeds, &mut self.events);
-        let mut intake = Intake { now, feeds, events, cold, stale, stirred: false };
+        let venue_time = self.clock.venue_time(now);
+        let (feeds, events, funding) = (&mut self.feeds, &mut self.events, &mut self.perpetual.funding);
+        let mut intake = Intake { now, feeds, events, cold, stale, funding, venue_time, stirred: false };
         let result = D::frame(Frame { role, bytes, symbols: &self.symbols, bids, asks }, &mut intake);
         let stirred = intake.stirred;
         let cold = std::mem::take(&mut self.scratch.cold);
@@ -352,8 +363,11 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn take_snapshot(&mut self, now: Now, pair: &Pair, messages: &[Message]) {
         let mut stale = Vec::new();
+        let venue_time = self.clock.venue_time(now);
         let mut intake = Intake {
             now,
+            venue_time,
+            funding: &mut self.perpetual.funding,
             feeds: &mut self.feeds,
             events: &mut self.events,
             cold: &mut Vec::new(),
@@ -384,7 +398,12 @@ impl<D: Dialect> Engine<D> {
             }
         }
         for pair in self.feeds.pairs(|feed| feed.lacks_best_price(now)) {
-            self.drop_link_of(now, &pair, "the book moves, but its best prices are not told");
+            self.drop_link_of(
+                now,
+                &pair,
+                Channel::BestPrice,
+                "the book moves, but its best prices are not told",
+            );
         }
         // Also where nothing is sent, so that the gauges fall when windows end.
         self.measure_limits(now);
@@ -441,7 +460,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn check_missed_trade(&mut self, now: Now, pair: &Pair) {
         // A trade that came has cleared what was asked.
         if self.feeds.get(pair).is_some_and(|feed| feed.is_live() && feed.price_asked.is_some()) {
-            self.drop_link_of(now, pair, "there are trades that the stream does not tell");
+            self.drop_link_of(now, pair, Channel::Trades, "there are trades that the stream does not tell");
         }
     }
 
@@ -450,7 +469,8 @@ impl<D: Dialect> Engine<D> {
         let missing =
             self.feeds.get(pair).and_then(|feed| feed.sync.last_id()).is_some_and(|known| known < id);
         if missing {
-            self.drop_link_of(now, pair, "the connection lives, but the subscription delivers nothing");
+            let reason = "the connection lives, but the subscription delivers nothing";
+            self.drop_link_of(now, pair, Channel::Book, reason);
         }
     }
 
@@ -536,6 +556,7 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn drop_feed(&mut self, now: Now, pair: &Pair) {
         if self.feeds.remove(pair).is_some() {
             self.unsubscribe(now, pair);
+            self.unfollow_funding(pair);
         }
     }
 
@@ -548,26 +569,38 @@ impl<D: Dialect> Engine<D> {
     }
 
     /// The venue has confirmed a subscription: from now on diffs arrive, and a snapshot can be joined to them.
-    pub(super) fn feed_subscribed(&mut self, now: Now, pair: &Pair) {
+    pub(super) fn feed_subscribed(&mut self, now: Now, index: usize, pair: &Pair) {
+        let [book, trades] =
+            [Channel::Book, Channel::Trades].map(|channel| self.link_carries(index, channel));
         let known = self.feeds.change(pair, |feed| {
-            feed.subscribed = true;
-            (feed.heard, feed.trade_heard, feed.price_asked) = (now.mono, now.mono, None);
+            if book {
+                (feed.subscribed, feed.heard) = (true, now.mono);
+            }
+            if trades {
+                (feed.trade_heard, feed.price_asked) = (now.mono, None);
+            }
         });
-        if known.is_some() {
+        if book && known.is_some() {
             self.want_snapshot(now, pair);
         }
     }
 
-    /// The stream that carried these pairs is gone: their books prove nothing any more.
-    pub(super) fn feeds_cut(&mut self, now: Now, pairs: &[Pair], reason: &str) {
+    /// The stream that carried these pairs is gone: what came by it proves nothing any more.
+    pub(super) fn feeds_cut(&mut self, now: Now, index: usize, pairs: &[Pair], reason: &str) {
+        let [book, best] =
+            [Channel::Book, Channel::BestPrice].map(|channel| self.link_carries(index, channel));
         for pair in pairs {
             let was_live = self.feeds.change(pair, |feed| {
                 let was_live = feed.is_live();
-                feed.subscribed = false;
-                feed.sync.reset();
-                feed.best = None;
-                feed.show();
-                was_live
+                if best {
+                    feed.best = None;
+                }
+                if book {
+                    feed.subscribed = false;
+                    feed.sync.reset();
+                    feed.show();
+                }
+                was_live && book
             });
             if was_live == Some(true) {
                 let reason = SmolStr::new(reason);

@@ -7,6 +7,7 @@
 mod account;
 mod amending;
 mod classify;
+mod keys;
 mod links;
 mod market;
 mod meter;
@@ -53,8 +54,10 @@ pub use requests::OrderEntry;
 
 use account::{AUDIT_BUSY, Holdings};
 use amending::Amends;
+use keys::StreamKeys;
 use links::Link;
 use market::Feeds;
+use perpetual::{Perpetual, Setting};
 use recorder::Recorder;
 use requests::{Job, Requests};
 
@@ -257,6 +260,8 @@ pub struct Engine<D> {
     ids: ClientIds,
     recorder: Recorder,
     amends: Amends,
+    perpetual: Perpetual,
+    keys: StreamKeys,
     /// No order is sent any more.
     stopping: bool,
     /// Orders of earlier runs, until the venue can be asked about them.
@@ -321,6 +326,16 @@ enum Timer {
     DoubtUserLink(Mono),
     /// See whether the venue's balances have caught up with our orders.
     WatchBalances,
+    /// Ask for the balances, as the account has moved.
+    Balances,
+    /// Keep the key of this number alive.
+    KeepKey(u64),
+    /// A position's change has waited long enough for its reason.
+    Unexplained(Pair, PositionSide),
+    /// Look at what funding is due.
+    WatchFunding,
+    /// Read the funding payments.
+    FetchPayments,
 }
 
 /// How often rules are read again.
@@ -355,6 +370,8 @@ impl<D: Dialect> Engine<D> {
         let recorder = Recorder::new(config.journal.as_ref());
         let mut started = now.utc;
         let mut restored = Vec::new();
+        let run = config.journal.as_ref().map(|journal| &journal.run);
+        let perpetual = Perpetual::new::<D>(run, now.utc);
         if let Some(journal) = config.journal.take() {
             config.instance = journal.run.instance;
             started = journal.run.started;
@@ -370,12 +387,14 @@ impl<D: Dialect> Engine<D> {
             rules: BTreeMap::new(),
             fees: BTreeMap::new(),
             declared_fees: FeeSchedule::from(&spec.fees),
-            holdings: Holdings::new(spec.balance_push, spec.visibility),
+            holdings: Holdings::new(spec.balance_push, spec.visibility, Self::is_perpetual()),
             feeds: Feeds::default(),
             tracker: Tracker::new(TrackerLimits::default()).named(spec.name),
             ids,
             recorder,
             amends: Amends::default(),
+            perpetual,
+            keys: StreamKeys::default(),
             stopping: false,
             restored,
             throttler,
@@ -488,12 +507,18 @@ impl<D: Dialect> Engine<D> {
             Timer::Audit => self.audit(now),
             Timer::DoubtUserLink(asked) => self.check_user_link(now, asked),
             Timer::WatchBalances => self.watch_balances(now),
+            Timer::Balances => self.ask_balances(now),
+            Timer::KeepKey(generation) => self.keep_key(now, generation),
+            Timer::Unexplained(pair, side) => self.give_reason(now, &pair, side),
+            Timer::WatchFunding => self.watch_funding(now),
+            Timer::FetchPayments => self.fetch_payments(now),
         }
     }
 
     /// Whatever may have become due or possible by the turn just taken.
     fn settle(&mut self, now: Now) {
         self.serve_orders(now);
+        self.serve_settings(now);
         self.serve_throttler(now);
         let ready = self.is_ready();
         if ready != self.was_ready {
@@ -514,9 +539,20 @@ impl<D: Dialect> Engine<D> {
         }
         match done {
             Job::ServerTime => self.request(now, Job::Rules),
-            Job::Rules if self.trades() => self.request(now, Job::Balances),
-            Job::Rules | Job::Balances => self.begin_work(now),
-            _ => {}
+            Job::Rules => {
+                // All at once: none of them needs another's answer.
+                self.start_perpetual(now);
+                if self.trades() {
+                    self.request(now, Job::Balances);
+                } else if self.perpetual_started(done) {
+                    self.begin_work(now);
+                }
+            }
+            done => {
+                if self.perpetual_started(done) && (!self.trades() || self.holdings.known()) {
+                    self.begin_work(now);
+                }
+            }
         }
     }
 
@@ -547,6 +583,9 @@ impl<D: Dialect> Engine<D> {
                     self.request(now, Job::Fees(pair));
                 }
             }
+        }
+        if Self::is_perpetual() {
+            self.begin_funding(now);
         }
     }
 }
@@ -635,6 +674,7 @@ impl<D: Dialect> Trading for Engine<D> {
             && self.feeds.all_live()
             && self.links.iter().all(Link::is_live)
             && (!self.trades() || self.holdings.known())
+            && self.perpetual_ready()
     }
 
     fn missing(&self) -> Vec<String> {
@@ -645,6 +685,7 @@ impl<D: Dialect> Trading for Engine<D> {
         if self.trades() && !self.holdings.known() {
             missing.push("balances".to_owned());
         }
+        self.missing_of_perpetual(&mut missing);
         missing.extend(self.links.iter().filter(|link| !link.is_live()).map(Link::describe));
         missing.extend(
             self.feeds.pairs(|feed| !feed.is_live()).into_iter().map(|pair| format!("book of {pair}")),
@@ -756,8 +797,11 @@ impl<D: Dialect> Trading for Engine<D> {
                 return Err(unknown_pair(pair).at(D::SPEC.name));
             }
             self.add_feed(pair).map_err(|error| error.at(D::SPEC.name))?;
-            if let Some(index) = self.plan_pair(pair) {
+            for index in self.plan_pair(pair) {
                 self.subscribe_new(now, index, pair);
+            }
+            if Self::is_perpetual() {
+                self.follow_funding(now, pair);
             }
             self.settle(now);
         }

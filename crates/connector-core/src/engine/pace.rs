@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::links::CHANNELS;
 use crate::pair::Pair;
 use crate::time::Mono;
 
-/// Subscriptions asked for in one frame.
-const PER_FRAME: usize = 300;
+/// Pairs whose channels are asked for in one frame: some hundreds of subscriptions.
+const PER_FRAME: usize = 100;
 /// The time over which frames are counted.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -64,7 +63,7 @@ impl Unsent {
             return if known { Due::Nothing } else { Due::At(at) };
         }
         self.planned = None;
-        let same = self.changes.iter().take(PER_FRAME / CHANNELS.len()).take_while(|(what, _)| *what == on);
+        let same = self.changes.iter().take(PER_FRAME).take_while(|(what, _)| *what == on);
         let pairs = same.count();
         self.sent.push_back(now);
         Due::Frame(on, self.changes.drain(..pairs).map(|(_, pair)| pair).collect())

@@ -7,14 +7,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rust_decimal::Decimal;
 use smol_str::SmolStr;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::perpetual::Setting;
 use super::{Engine, Phase, Timer, classify};
 use crate::dialect::{
-    Auth, Body, BookQuery, Cost, Dialect, Draft, Endpoint, FillsQuery, OpenOrdersQuery, OrderQuery, Payload,
-    PlaceQuery, Repeat, Row, Stamp, SymbolQuery,
+    Auth, Body, BookQuery, Cost, Dialect, Draft, Endpoint, FillsQuery, FundingInfoRest, LeverageQuery,
+    MarginModeQuery, OpenOrdersQuery, OrderQuery, Payload, PlaceQuery, PositionModeQuery, Repeat, Row, Stamp,
+    SymbolQuery,
 };
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
@@ -42,6 +45,20 @@ pub(super) enum Job {
     ProbeTrades(Pair),
     Balances,
     Fees(Pair),
+    /// The key of the private streams.
+    StreamKey,
+    /// Keeping it alive.
+    KeepKey,
+    PositionMode,
+    Positions,
+    /// Leverage and margin mode of all markets.
+    Leverage,
+    Brackets,
+    /// The next funding of one pair, or of all.
+    FundingInfo(Option<Pair>),
+    /// A page of the account's funding payments.
+    FundingPayments,
+    Set(Setting),
     Place(ClientOrderId),
     Cancel(ClientOrderId),
     Query(ClientOrderId),
@@ -67,8 +84,16 @@ impl Job {
             | Self::Balances
             | Self::OpenOrders(_)
             | Self::ServerTime
-            | Self::Rules => Lane::Recover,
-            Self::Book(_) | Self::Fees(_) => Lane::Bulk,
+            | Self::Rules
+            | Self::StreamKey
+            | Self::KeepKey
+            | Self::PositionMode
+            | Self::Positions
+            | Self::Leverage
+            | Self::Brackets
+            | Self::FundingInfo(None)
+            | Self::Set(_) => Lane::Recover,
+            Self::Book(_) | Self::Fees(_) | Self::FundingInfo(Some(_)) | Self::FundingPayments => Lane::Bulk,
             Self::Probe(_) | Self::ProbeTrades(_) => Lane::Poll,
         }
     }
@@ -431,7 +456,7 @@ impl<D: Dialect> Engine<D> {
                         amount: order.amount,
                         price: order.price.filter(|_| order.order_type != OrderType::Market),
                         contract_size: self.symbols.contract_size(&symbol(&order.pair)?),
-                        position_side: None,
+                        position_side: self.position_side(order),
                         reduce_only: order.action == Some(PositionAction::Close),
                     },
                 )
@@ -453,6 +478,52 @@ impl<D: Dialect> Engine<D> {
                 )
             }
             Job::Connect(_) | Job::Login(_) => return Err(Error::usage("request", "is not a request")),
+            _ => return self.draft_more(job),
+        })
+    }
+
+    /// What only some venues have: keys of streams, perpetual contracts.
+    fn draft_more(&self, job: &Job) -> Result<(&'static Row, Draft), Error> {
+        let lacks = || Error::usage("request", "the venue has no such request");
+        let symbol =
+            |pair: &Pair| self.symbols.symbol(pair).cloned().ok_or_else(|| super::unknown_pair(pair));
+        let keys = D::REST.stream_key.as_ref();
+        match (job, keys) {
+            (Job::StreamKey, Some(keys)) => return Ok(write(&keys.create, &())),
+            (Job::KeepKey, Some(keys)) => {
+                return Ok(write(&keys.keep_alive, &self.key_query().ok_or_else(lacks)?));
+            }
+            _ => {}
+        }
+        let rest = Self::perpetual_rest().ok_or_else(lacks)?;
+        Ok(match job {
+            Job::Positions => write(&rest.positions, &()),
+            Job::PositionMode => write(rest.position_mode.as_ref().ok_or_else(lacks)?, &()),
+            Job::Leverage => write(rest.leverage.as_ref().ok_or_else(lacks)?, &()),
+            Job::Brackets => write(rest.brackets.as_ref().ok_or_else(lacks)?, &()),
+            Job::FundingInfo(pair) => match (&rest.funding_info, pair) {
+                (FundingInfoRest::All(endpoint), _) => write(endpoint, &()),
+                (FundingInfoRest::Each(endpoint), Some(pair)) => {
+                    write(endpoint, &SymbolQuery { symbol: symbol(pair)? })
+                }
+                (FundingInfoRest::Each(_), None) => return Err(lacks()),
+            },
+            Job::FundingPayments => write(&rest.funding_payments, &self.payments_query().ok_or_else(lacks)?),
+            Job::Set(Setting::Leverage(pair, leverage)) => {
+                let margin_mode = self.perpetual.margin(pair).margin_mode.unwrap_or_default();
+                let query = LeverageQuery { symbol: symbol(pair)?, leverage: *leverage, margin_mode };
+                write(&rest.set_leverage, &query)
+            }
+            Job::Set(Setting::MarginMode(pair, margin_mode)) => {
+                let leverage = self.perpetual.margin(pair).leverage.unwrap_or(Decimal::ONE);
+                let query = MarginModeQuery { symbol: symbol(pair)?, margin_mode: *margin_mode, leverage };
+                write(rest.set_margin_mode.as_ref().ok_or_else(lacks)?, &query)
+            }
+            Job::Set(Setting::PositionMode(mode)) => {
+                let query = PositionModeQuery { mode: *mode };
+                write(rest.set_position_mode.as_ref().ok_or_else(lacks)?, &query)
+            }
+            _ => return Err(lacks()),
         })
     }
 
@@ -517,7 +588,7 @@ impl<D: Dialect> Engine<D> {
         }
         let market = match job {
             Job::Book(pair) | Job::Probe(pair) | Job::Fees(pair) => Some(Market::Pair(pair.clone())),
-            _ => None,
+            job => Self::asked_market(job),
         };
         let decode = D::REST.decoder(row.name).ok_or_else(|| Error::usage(row.name, "has no decoder"))?;
         let mut messages = Vec::new();
@@ -618,6 +689,10 @@ impl<D: Dialect> Engine<D> {
             Job::Fills(id) => self.fills_failed(now, id, &error),
             Job::Connect(index) => self.link_lost(now, *index, &error.to_string()),
             Job::Login(index) => self.login_failed(now, *index, error),
+            Job::StreamKey => self.key_failed(now, error),
+            Job::KeepKey => self.keep_failed(now, attempt, error),
+            Job::FundingPayments => self.payments_failed(now, error),
+            Job::Set(setting) => self.setting_failed(now, setting, error),
             // The next look at the feeds, or the next audit, asks again.
             Job::Probe(_) | Job::ProbeTrades(_) => {}
             _ => self.retry(now, job, attempt, error),
@@ -657,7 +732,9 @@ impl<D: Dialect> Engine<D> {
         }
         let key = format!("{}:{:?}", error.operation, error.cause);
         self.report(now, &key, error);
-        if !hopeless {
+        if hopeless {
+            self.doubt_stays(now, job);
+        } else {
             let cap = if starting { Duration::from_secs(1) } else { Duration::from_secs(30) };
             let wait = self.backoff(Duration::from_millis(250), cap, attempt);
             if *job == Job::ServerTime && !starting {
@@ -686,8 +763,18 @@ impl<D: Dialect> Engine<D> {
                 self.take_account(now, messages);
                 self.doubt_user_link(now, sent);
             }
-            Job::Fees(_) => self.take_account(now, messages),
+            Job::Fees(_) | Job::PositionMode | Job::Leverage => self.take_account(now, messages),
+            Job::StreamKey => self.take_key(now, sent, messages),
+            Job::KeepKey => self.key_kept(now, sent),
+            Job::Positions => self.take_positions(now, sent, messages),
+            Job::Brackets => self.take_brackets(now, messages),
+            Job::FundingInfo(_) => self.take_funding_info(now, sent, messages),
+            Job::FundingPayments => self.take_payments(now, messages),
+            Job::Set(setting) => self.setting_made(now, setting, messages),
             Job::ServerTime | Job::Connect(_) | Job::Login(_) => {}
+        }
+        if Self::is_perpetual() {
+            self.settle_doubt(now, sent, job);
         }
         self.recovered(now, job);
     }

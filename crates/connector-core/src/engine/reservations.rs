@@ -60,6 +60,8 @@ pub(super) struct Executed<'a> {
 pub(super) struct Reservations {
     /// Whether the venue tells every change by itself.
     push: bool,
+    /// Whether orders take margin: what is executed goes on holding it, in a position, until the venue's next word.
+    margin: bool,
     /// How long a venue's figure may lack a change that it has made.
     visibility: Duration,
     orders: BTreeMap<ClientOrderId, Held>,
@@ -74,9 +76,10 @@ pub(super) struct Reservations {
 }
 
 impl Reservations {
-    pub(super) fn new(push: bool, visibility: Duration) -> Self {
+    pub(super) fn new(push: bool, visibility: Duration, margin: bool) -> Self {
         Self {
             push,
+            margin,
             visibility,
             orders: BTreeMap::new(),
             told: BTreeMap::new(),
@@ -112,6 +115,11 @@ impl Reservations {
         self.orders.insert(id, held);
     }
 
+    /// What one unit of an order's base asset takes, while that is held.
+    pub(super) fn units(&self, id: &ClientOrderId) -> Option<&[(Asset, Decimal)]> {
+        self.orders.get(id).map(|held| held.units.as_slice())
+    }
+
     /// The venue has accepted an order.
     pub(super) fn accepted(&mut self, id: &ClientOrderId, at: Moment) {
         let Some(held) = self.orders.get_mut(id).filter(|held| held.accepted.is_none()) else { return };
@@ -143,6 +151,12 @@ impl Reservations {
                 held.units.iter().map(|(asset, unit)| (asset.clone(), unit.saturating_mul(part))).collect();
         }
         if self.push {
+            return;
+        }
+        if self.margin {
+            if let Some(fee) = fill.fee {
+                self.moved(&fee.asset, at.known, -fee.amount);
+            }
             return;
         }
         let value = fill.price.saturating_mul(fill.amount);

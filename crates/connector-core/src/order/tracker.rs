@@ -156,11 +156,7 @@ impl Tracker {
     /// registered then.
     pub fn submit(&mut self, now: Now, id: ClientOrderId, order: NewOrder) -> Result<(), Error> {
         let leverage = self.leverages.get(&order.pair).copied();
-        self.insert(now, id.clone(), order)?;
-        if let Some(slot) = self.orders.get_mut(&id).filter(|_| leverage.is_some()) {
-            slot.order.set_leverage(leverage);
-        }
-        Ok(())
+        self.insert(now, id, order, leverage)
     }
 
     /// Registers an order of an earlier run from what was saved of it. Emits no event for what was told then, asks the
@@ -199,7 +195,7 @@ impl Tracker {
         // Visibility counts from now, because the placement may have been sent a moment ago by the clock that matters;
         // fills are looked for since the order was first submitted.
         let submitted = Now { utc: saved.submitted, ..now };
-        self.insert(submitted, key.clone(), saved.order.clone())?;
+        self.insert(submitted, key.clone(), saved.order.clone(), None)?;
         self.update(now, key, |order, events| {
             order.resume(&saved.exchange_order_ids, saved.created);
             let told = events.len();
@@ -216,7 +212,13 @@ impl Tracker {
         Ok(())
     }
 
-    fn insert(&mut self, now: Now, id: ClientOrderId, order: NewOrder) -> Result<(), Error> {
+    fn insert(
+        &mut self,
+        now: Now,
+        id: ClientOrderId,
+        order: NewOrder,
+        leverage: Option<Decimal>,
+    ) -> Result<(), Error> {
         let refusal = if self.orders.contains_key(&id) {
             Some("the client order id is taken")
         } else if order.amount <= Decimal::ZERO {
@@ -233,7 +235,8 @@ impl Tracker {
         if self.closed.len() > self.limits.closed.saturating_mul(2) {
             self.evict(now);
         }
-        let order = TrackedOrder::new(now, id.clone(), order);
+        let mut order = TrackedOrder::new(now, id.clone(), order);
+        order.set_leverage(leverage);
         let slot = Slot { order, inquiry: None, cancel_due: None, indexed: 0, queried: None };
         self.open.insert(id.clone());
         self.nameless.insert(id.clone());

@@ -48,7 +48,9 @@ fn take(feeds: &mut Feeds, pair: &Pair, turn: Turn) {
     };
     let (events, cold, stale) = (&mut VecDeque::new(), &mut Vec::new(), &mut Vec::new());
     let now = Now { utc: crate::time::UnixNanos(0), mono: Mono(0) };
-    Intake { now, feeds, events, cold, stale, stirred: false }.book(message);
+    let venue_time = now.utc;
+    let funding = &mut Funding::new(None, venue_time, Duration::ZERO);
+    Intake { now, feeds, events, cold, stale, funding, venue_time, stirred: false }.book(message);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(in crate::engine) struct Funding {
 }
 
 impl Funding {
-    pub(super) fn new(run: Option<&Run>, started: UnixNanos, late: Duration) -> Self {
+    pub(in crate::engine) fn new(run: Option<&Run>, started: UnixNanos, late: Duration) -> Self {
         let since = run.map_or(started, |run| run.first_started);
         let stored = run.map(|run| run.funding.as_slice()).unwrap_or_default();
         Self {
@@ -158,7 +158,7 @@ fn news(now: Now, pair: &Pair, rates: &FundingRates, told: &mut Told) -> Option<
 
 impl<D: Dialect> Engine<D> {
     /// Begins to watch what is due.
-    pub(super) fn begin_funding(&mut self, now: Now) {
+    pub(in crate::engine) fn begin_funding(&mut self, now: Now) {
         if self.trades() {
             self.fetch_payments(now);
         }
@@ -199,9 +199,8 @@ impl<D: Dialect> Engine<D> {
     /// Asks for the funding of followed pairs that no stream tells, and after a settlement for that of positions elsewhere.
     fn refresh_funding(&mut self, now: Now, settled: bool) {
         let funding = &self.perpetual.funding;
-        let silent = |pair: &Pair| {
-            funding.told.get(pair).is_none_or(|told| now.mono.since(told.heard) >= SILENT)
-        };
+        let silent =
+            |pair: &Pair| funding.told.get(pair).is_none_or(|told| now.mono.since(told.heard) >= SILENT);
         let mut pairs: Vec<Pair> = self.feeds.pairs(|_| true).into_iter().filter(silent).collect();
         if settled && self.trades() {
             let held = self.perpetual.book.open_pairs();

@@ -1,6 +1,7 @@
 //! Perpetual contracts: how they are held and margined, and what has to be known of them before the connector is ready.
 
 mod funding;
+mod margin;
 mod positions;
 mod settings;
 
@@ -171,7 +172,7 @@ impl<D: Dialect> Engine<D> {
             Message::Position(report) => self.position_told(now, &report),
             Message::Leverage(report) => self.margin_told(now, &report),
             Message::PositionMode(report) if report.market.is_none() => self.mode_told(now, report.mode),
-            Message::MarginCall(call) => self.margin_called(now, call),
+            Message::MarginCall(call) => self.margin_called(now, &call),
             Message::FundingInfo(info) => {
                 let asked = self.venue_time(now);
                 self.funding_told(now, &info, asked);
@@ -182,7 +183,7 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    fn margin_called(&mut self, now: Now, call: MarginCall) {
+    fn margin_called(&mut self, now: Now, call: &MarginCall) {
         let Some(pair) = call.market.pair().cloned() else { return };
         tracing::warn!(venue = D::SPEC.name, %pair, side = %call.side, "margin call");
         self.emit(Event::MarginCalled(event::MarginCalled {
@@ -193,13 +194,6 @@ impl<D: Dialect> Engine<D> {
             maintenance_margin: call.maintenance_margin,
             mark_price: call.mark_price,
         }));
-    }
-
-    /// What an answer says of perpetual contracts, row by row; a row that could not be read is told once.
-    pub(super) fn take_perpetual(&mut self, now: Now, messages: Vec<Message>) {
-        for message in messages {
-            self.apply_account(now, message);
-        }
     }
 
     pub(super) fn take_brackets(&mut self, now: Now, messages: Vec<Message>) {

@@ -40,7 +40,12 @@ pub(in crate::engine) struct Book {
 
 impl Book {
     pub(super) const fn new(mode: PositionMode) -> Self {
-        Self { positions: Positions::new(mode), known: false, told: BTreeMap::new(), waiting: BTreeMap::new() }
+        Self {
+            positions: Positions::new(mode),
+            known: false,
+            told: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+        }
     }
 
     pub(super) const fn mode(&self) -> PositionMode {
@@ -56,6 +61,11 @@ impl Book {
         let mut pairs: Vec<Pair> = self.positions.open().map(|position| position.pair).collect();
         pairs.dedup();
         pairs
+    }
+
+    /// A position as it stands, without the newest mark price.
+    pub(super) fn held(&self, pair: &Pair, side: PositionSide) -> Option<Position> {
+        self.positions.position(pair, side)
     }
 
     fn amounts(&self) -> Vec<(Pair, PositionSide, Decimal)> {
@@ -143,11 +153,8 @@ impl<D: Dialect> Engine<D> {
             Ok(_) => {
                 if report.leverage.is_some() || report.margin_mode.is_some() {
                     let (market, leverage) = (report.market.clone(), report.leverage);
-                    let margin = crate::message::LeverageReport {
-                        market,
-                        leverage,
-                        margin_mode: report.margin_mode,
-                    };
+                    let margin =
+                        crate::message::LeverageReport { market, leverage, margin_mode: report.margin_mode };
                     self.margin_told(now, &margin);
                 }
                 self.announce(now, place, report.cause);

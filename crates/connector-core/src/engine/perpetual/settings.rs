@@ -121,7 +121,8 @@ impl<D: Dialect> Engine<D> {
     }
 
     fn check_leverage(&self, pair: &Pair, leverage: Decimal) -> Result<(), Error> {
-        let refused = |text: String| Err(refuse(Cause::TradingRule, "set_leverage", text).about(pair.as_str()));
+        let refused =
+            |text: String| Err(refuse(Cause::TradingRule, "set_leverage", text).about(pair.as_str()));
         if leverage < Decimal::ONE {
             return refused(format!("leverage {} is below 1", leverage.normalize()));
         }

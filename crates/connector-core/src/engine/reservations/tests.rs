@@ -23,7 +23,7 @@ fn dec(units: i64) -> Decimal {
 }
 
 fn reservations(push: bool) -> Reservations {
-    Reservations::new(push, Duration::from_secs(2))
+    Reservations::new(push, Duration::from_secs(2), false)
 }
 
 fn place(all: &mut Reservations, n: u64, amount: i64, price: i64) {
