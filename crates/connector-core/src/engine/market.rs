@@ -329,8 +329,7 @@ impl Sink for Intake<'_> {
     fn message(&mut self, message: Message) {
         // Once a second for each of thousands of pairs.
         if let Message::FundingInfo(info) = &message {
-            let followed = info.market.pair().is_some_and(|pair| self.feeds.contains(pair));
-            let event = self.funding.told(self.now, info, self.venue_time, followed);
+            let event = self.funding.told(self.now, info, self.venue_time);
             return self.events.extend(event);
         }
         self.cold.push(message);

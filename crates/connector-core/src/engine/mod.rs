@@ -367,6 +367,7 @@ impl<D: Dialect> Engine<D> {
             throttler.check(operation, costs).map_err(|error| error.at(spec.name))?;
         }
         requests::check_calls::<D>(&throttler, config.order_entry).map_err(|error| error.at(spec.name))?;
+        perpetual::check::<D>().map_err(|error| error.at(spec.name))?;
         let recorder = Recorder::new(config.journal.as_ref());
         let mut started = now.utc;
         let mut restored = Vec::new();

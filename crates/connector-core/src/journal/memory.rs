@@ -153,7 +153,11 @@ impl Tables {
         let of_scope = || self.funding.iter().filter(|((of, ..), _)| of == scope).map(|(_, payment)| payment);
         let Some(last) = of_scope().map(|payment| payment.time).max() else { return Vec::new() };
         let from = last.offset(-FUNDING_KEPT_NS);
-        of_scope().filter(|payment| payment.time >= from).cloned().collect()
+        let mut latest: Vec<_> = of_scope().filter(|payment| payment.time >= from).cloned().collect();
+        latest.sort_by(|one, two| {
+            (one.time, &one.pair, &one.payment_id).cmp(&(two.time, &two.pair, &two.payment_id))
+        });
+        latest
     }
 
     fn in_flight(&self, scope: &Scope) -> Vec<RestoredOrder> {

@@ -27,7 +27,12 @@ pub(super) fn intent(sequence: u64, order: usize) -> Entry {
         record: Record::Intent(Intent {
             time: UnixNanos(i64::try_from(order).unwrap()),
             client_order_id: format!("o{order}").as_str().into(),
-            order: new,
+            // Each of them, and none.
+            order: match order % 3 {
+                1 => new.open(),
+                2 => new.close(),
+                _ => new,
+            },
         }),
     }
 }
@@ -195,7 +200,7 @@ fn csv_quotes_and_is_exact() {
                 -0.00000000000000000003,BNB,false,\r\n";
     assert!(text.contains(fill), "{text}");
     assert!(text.contains("\"because, \"\"so\"\"\"\r\n"), "{text}");
-    assert!(text.contains("limit,gtc,100.5,0.000000000000000123,created\r\n"), "{text}");
+    assert!(text.contains("limit,gtc,100.5,0.000000000000000123,created,open\r\n"), "{text}");
     let order = &journal.begin(&scope(), None, 1, UnixNanos(20)).unwrap().orders[0];
     assert!(order.created && !order.cancel_requested);
     assert_eq!((order.fills.len(), order.exchange_order_ids.len()), (1, 1));

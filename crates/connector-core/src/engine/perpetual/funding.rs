@@ -99,13 +99,12 @@ impl Funding {
     }
 
     /// Takes a message in. `asked` stands in for a missing time, see [`FundingRates::apply`]. Answers with an event if there is
-    /// news that somebody who follows the pair wants to hear now. Cheap: it comes once a second for each of thousands of pairs.
+    /// news for whoever follows the pair. Cheap: it comes once a second for each of thousands of pairs.
     pub(in crate::engine) fn told(
         &mut self,
         now: Now,
         info: &FundingInfo,
         asked: UnixNanos,
-        followed: bool,
     ) -> Option<Event> {
         let pair = info.market.pair()?;
         let changed = self.rates.apply(info, asked);
@@ -115,20 +114,16 @@ impl Funding {
                 self.due.pop_last();
             }
         }
-        if !followed {
-            return None;
-        }
-        let told = match self.told.get_mut(pair) {
-            Some(told) => told,
-            None => self.told.entry(pair.clone()).or_insert(Told {
-                heard: now.mono,
-                at: Mono(0),
-                rate: None,
-                next_time: None,
-            }),
-        };
+        let told = self.told.get_mut(pair)?;
         told.heard = now.mono;
         if changed { news(now, pair, &self.rates, told) } else { None }
+    }
+
+    /// A pair is followed from now on. Answers with what is known of it already.
+    fn follow(&mut self, now: Now, pair: &Pair) -> Option<Event> {
+        let nothing = Told { heard: now.mono, at: Mono(0), rate: None, next_time: None };
+        let told = self.told.entry(pair.clone()).or_insert(nothing);
+        news(now, pair, &self.rates, told)
     }
 
     pub(super) fn forget(&mut self, pair: &Pair) {
@@ -159,6 +154,11 @@ fn news(now: Now, pair: &Pair, rates: &FundingRates, told: &mut Told) -> Option<
 impl<D: Dialect> Engine<D> {
     /// Begins to watch what is due.
     pub(in crate::engine) fn begin_funding(&mut self, now: Now) {
+        self.perpetual.funding.read_at = now.mono;
+        for pair in self.feeds.pairs(|_| true) {
+            let event = self.perpetual.funding.follow(now, &pair);
+            self.events.extend(event);
+        }
         if self.trades() {
             self.fetch_payments(now);
         }
@@ -223,11 +223,7 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn funding_told(&mut self, now: Now, info: &FundingInfo, asked: UnixNanos) {
-        let followed = info.market.pair().is_some_and(|pair| {
-            // Before work begins nothing is followed yet.
-            self.feeds.contains(pair) || self.config.pairs.contains(pair)
-        });
-        let event = self.perpetual.funding.told(now, info, asked, followed);
+        let event = self.perpetual.funding.told(now, info, asked);
         self.events.extend(event);
     }
 
@@ -330,6 +326,8 @@ impl<D: Dialect> Engine<D> {
 
     /// A pair is followed from now on: its funding has to be known.
     pub(in crate::engine) fn follow_funding(&mut self, now: Now, pair: &Pair) {
+        let event = self.perpetual.funding.follow(now, pair);
+        self.events.extend(event);
         let streamed = D::SPEC.channels.iter().any(|spec| spec.channel == Channel::Funding);
         if !streamed || !self.perpetual.funding.knows(pair) {
             for job in self.funding_jobs(std::slice::from_ref(pair)) {

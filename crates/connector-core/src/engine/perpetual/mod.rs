@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::requests::Job;
-use crate::dialect::{Dialect, FundingInfoRest, Kind, PerpetualRest};
+use crate::dialect::{Dialect, FundingInfoRest, Kind, Login, PerpetualRest};
 use crate::error::{Cause, Effect, Error};
 use crate::event::{self, Event};
 use crate::journal::Run;
@@ -243,7 +243,27 @@ impl<D: Dialect> Engine<D> {
     }
 }
 
+/// Whether what a dialect declares of keys and perpetual contracts is complete.
+///
+/// # Errors
+/// [`Cause::Usage`], nothing sent: something is declared whose requests are not.
+pub(super) fn check<D: Dialect>() -> Result<(), Error> {
+    let (spec, rest) = (D::SPEC, D::REST);
+    let perpetual = spec.perpetual.is_some() && rest.perpetual.is_some();
+    if perpetual != matches!(spec.kind, Kind::Perpetual) {
+        return Err(Error::usage("kind", "a perpetual venue declares what perpetual contracts add, others do not"));
+    }
+    let keyed = spec.links.iter().any(|link| link.login == Login::Key);
+    if keyed && rest.stream_key.is_none() {
+        return Err(Error::usage("links", "a link needs a key, and no request gives one"));
+    }
+    Ok(())
+}
+
 /// A refusal of something that concerns perpetual contracts.
 fn refuse(cause: Cause, operation: &str, why: impl Into<String>) -> Error {
     Error::new(cause, Effect::NotSent, operation, why)
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,7 +223,10 @@ impl<D: Dialect> Engine<D> {
         let book = &mut self.perpetual.book;
         let place = (pair.clone(), side);
         let Some(named) = book.waiting.remove(&place) else { return };
-        book.positions.attribute(pair, side, named.unwrap_or(PositionCause::External));
+        // A contract that is not traded any more is settled, not traded elsewhere.
+        let settled = self.rules.get(pair).is_none_or(|rule| !rule.tradable);
+        let cause = if settled { PositionCause::Settlement } else { PositionCause::External };
+        book.positions.attribute(pair, side, named.unwrap_or(cause));
         self.announce(now, place, named);
     }
 
@@ -319,7 +322,8 @@ impl<D: Dialect> Engine<D> {
                 None => Ok(()),
             };
         }
-        let Some(mode) = self.perpetual.mode().filter(|_| self.perpetual.book.known()) else {
+        let close = order.action == Some(PositionAction::Close);
+        let Some(mode) = self.perpetual.mode().filter(|_| self.perpetual.book.known() || !close) else {
             let text = "positions are not known yet: wait until the connector is ready";
             return Err(Error::usage("place", text));
         };

@@ -114,7 +114,9 @@ fn older_files_are_brought_up_to_date() {
         let old = Connection::open(folder.file()).unwrap();
         if version > 0 {
             schema::make_old(&old, version);
-            let order = "INSERT INTO orders VALUES ('spot-x', 'main', 'BTC-USDT', 'old', NULL, 'sell', 'market', 'gtc', NULL,
+            let order = "INSERT INTO orders (connector, account, pair, client_order_id, exchange_order_id, side, type,
+                         time_in_force, price, amount, submitted_ns, status, updated_ns, terminal, told_run_ns,
+                         told_sequence) VALUES ('spot-x', 'main', 'BTC-USDT', 'old', NULL, 'sell', 'market', 'gtc', NULL,
                          '0.5', 1, 'submitted', 1, 0, 1, 1)";
             old.execute(order, []).unwrap();
         }
