@@ -198,7 +198,9 @@ impl<D: Dialect> Engine<D> {
     pub(super) fn connect(&mut self, now: Now, index: usize) {
         let job = match self.link_spec(index) {
             // A key that nobody waits for would take the place of the one in use.
-            Some(spec) if needs_key(spec) && !self.links.get(index).is_some_and(Link::waits_for_key) => return,
+            Some(spec) if needs_key(spec) && !self.links.get(index).is_some_and(Link::waits_for_key) => {
+                return;
+            }
             Some(spec) if needs_key(spec) => Job::StreamKey,
             _ => Job::Connect(index),
         };

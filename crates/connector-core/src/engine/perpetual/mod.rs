@@ -251,7 +251,10 @@ pub(super) fn check<D: Dialect>() -> Result<(), Error> {
     let (spec, rest) = (D::SPEC, D::REST);
     let perpetual = spec.perpetual.is_some() && rest.perpetual.is_some();
     if perpetual != matches!(spec.kind, Kind::Perpetual) {
-        return Err(Error::usage("kind", "a perpetual venue declares what perpetual contracts add, others do not"));
+        return Err(Error::usage(
+            "kind",
+            "a perpetual venue declares what perpetual contracts add, others do not",
+        ));
     }
     let keyed = spec.links.iter().any(|link| link.login == Login::Key);
     if keyed && rest.stream_key.is_none() {

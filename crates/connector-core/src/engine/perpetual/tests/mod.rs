@@ -37,6 +37,7 @@ fn the_start_names_what_is_missing_and_asks_for_all_at_once() {
     bench.release("positions", "leg BTC-USDT short 2 100 -");
     bench.answer("positions", "leg BTC-USDT short 2 100 -");
     assert!(bench.links.is_empty(), "work begins when all is known");
+    bench.answer("position_mode", "mode hedge");
     bench.release("position_mode", "mode hedge");
     bench.say("public", "book BTC-USDT 99 101");
     assert_eq!(bench.engine.missing(), Vec::<String>::new());
@@ -49,7 +50,8 @@ fn the_start_names_what_is_missing_and_asks_for_all_at_once() {
 #[test]
 fn each_link_carries_its_channels() {
     let mut bench = Bench::ready();
-    let subscribed: Vec<_> = bench.subscriptions.iter().map(|text| text.split(' ').collect::<Vec<_>>()).collect();
+    let subscribed: Vec<_> =
+        bench.subscriptions.iter().map(|text| text.split(' ').collect::<Vec<_>>()).collect();
     let of = |url: &str| subscribed.iter().find(|words| words[0] == url).unwrap()[3];
     assert_eq!((of("ws://public"), of("ws://market")), ("Book", "Trades+Funding"));
     bench.cut("market", "reset");
@@ -89,7 +91,10 @@ fn a_key_is_fetched_kept_alive_and_replaced() {
     bench.asked.clear();
     bench.pass(RENEWAL + SECOND);
     assert_eq!(bench.links[&bench.link("user")], "ws://user/pepper");
-    assert_eq!((bench.count("stream_key"), bench.count("positions") > 0, bench.count("balances") > 0), (1, true, true));
+    assert_eq!(
+        (bench.count("stream_key"), bench.count("positions") > 0, bench.count("balances") > 0),
+        (1, true, true)
+    );
     assert!(bench.engine.is_ready());
     // The venue says by stream that it has ended.
     bench.asked.clear();
@@ -147,7 +152,8 @@ fn fills_move_positions_and_reports_wait_for_them() {
     bench.say("user", "net BTC-USDT 0 - 7");
     bench.pass(SECOND * 6);
     assert_eq!(bench.told(), ["BTC-USDT both 0 external"]);
-    bench.say("user", "fill BTC-USDT - 3 buy 99 1 8 - -\nfill BTC-USDT auto-1 4 sell 90 1 9 both liquidation");
+    bench
+        .say("user", "fill BTC-USDT - 3 buy 99 1 8 - -\nfill BTC-USDT auto-1 4 sell 90 1 9 both liquidation");
     assert_eq!(bench.told(), ["BTC-USDT long 1 order", "BTC-USDT both 0 liquidation"]);
     bench.say("user", "call BTC-USDT");
     assert_eq!(bench.told(), ["called BTC-USDT"]);
@@ -161,7 +167,11 @@ fn a_gap_is_closed_by_reading_positions() {
     bench.answer("positions", "skipped a row\nnet BTC-USDT 3 100 -");
     bench.cut("user", "reset");
     bench.pass(SECOND * 10);
-    assert_eq!(bench.told(), ["BTC-USDT long 3 external"], "a row that cannot be read proves nothing of others");
+    assert_eq!(
+        bench.told(),
+        ["BTC-USDT long 3 external"],
+        "a row that cannot be read proves nothing of others"
+    );
     assert_eq!(bench.engine.positions().len(), 2);
     bench.answer("positions", "net BTC-USDT 3 100 -");
     bench.pass(SECOND * 130);
@@ -179,7 +189,7 @@ fn orders_say_what_they_do_to_a_position() {
     let refused = bench.engine.place(bench.now, order(Side::Buy).close()).unwrap_err();
     assert_eq!(refused.cause, Cause::Position, "buying closes no long position");
     bench.held.insert("place");
-    let mut sent = |bench: &mut Bench, order: NewOrder| {
+    let sent = |bench: &mut Bench, order: NewOrder| {
         bench.asked.clear();
         let id = bench.engine.place(bench.now, order).unwrap();
         bench.pump();
@@ -189,7 +199,10 @@ fn orders_say_what_they_do_to_a_position() {
     let (id, query) = sent(&mut bench, order(Side::Sell).close());
     assert_eq!(query, "position_side=both&reduce_only=true&contract_size=1");
     let info = bench.engine.order(&id).unwrap().info();
-    assert_eq!((info.action, info.leverage), (Some(crate::position::PositionAction::Close), Some(number("10"))));
+    assert_eq!(
+        (info.action, info.leverage),
+        (Some(crate::position::PositionAction::Close), Some(number("10")))
+    );
     let dust = NewOrder { amount: number("0.001"), ..order(Side::Sell) };
     assert_eq!(bench.engine.place(bench.now, dust.clone()).unwrap_err().cause, Cause::TradingRule);
     sent(&mut bench, dust.close());
@@ -226,7 +239,11 @@ fn leverage_is_set_within_its_brackets() {
         assert_eq!(set(&mut bench, wrong), Err((Cause::TradingRule, Effect::NotSent)));
     }
     bench.say("user", "fill BTC-USDT - 1 buy 100 2 5 - -");
-    assert_eq!(set(&mut bench, "20"), Err((Cause::TradingRule, Effect::NotSent)), "the position is too large");
+    assert_eq!(
+        set(&mut bench, "20"),
+        Err((Cause::TradingRule, Effect::NotSent)),
+        "the position is too large"
+    );
     bench.told();
     assert_eq!(bench.count("set_leverage"), 1);
     bench.answer_once("set_leverage", "error no");
@@ -281,10 +298,11 @@ fn modes_are_not_changed_under_what_is_open() {
     assert_eq!(bench.told(), ["margin ETH-USDT isolated"]);
     bench.release("place", &format!("order BTC-USDT {id} open"));
     bench.say("user", &format!("order BTC-USDT {id} cancelled"));
+    bench.pass(SECOND * 5);
     bench.engine.set_position_mode(bench.now, PositionMode::Hedge).unwrap();
     bench.pump();
     assert_eq!(bench.told(), ["mode hedge"]);
-    bench.say("user", "fill BTC-USDT - 1 buy 100 2 5 long -");
+    bench.say("user", "fill BTC-USDT - 1 buy 100 2 9000 long -");
     assert_eq!(bench.told(), ["BTC-USDT long 2 order"]);
     assert!(bench.engine.set_position_mode(bench.now, PositionMode::OneWay).is_err());
     assert_eq!(bench.count("set_position_mode"), 1);
@@ -336,7 +354,10 @@ fn payments_are_told_once_across_pages_disconnects_and_restarts() {
     next.answer_once("funding_payments", "paid BTC-USDT -4 3000000 d");
     next.start();
     let told = next.told();
-    assert_eq!(told.iter().filter(|told| told.starts_with("paid")).collect::<Vec<_>>(), ["paid BTC-USDT -4 d"]);
+    assert_eq!(
+        told.iter().filter(|told| told.starts_with("paid")).collect::<Vec<_>>(),
+        ["paid BTC-USDT -4 d"]
+    );
 }
 
 #[test]

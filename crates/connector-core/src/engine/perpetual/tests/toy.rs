@@ -7,18 +7,18 @@ use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
 use crate::dialect::{
-    Auth, BookRule, Channel, ChannelSpec, DecodeError, Dialect, Domain, Draft, Endpoint, Fault, FeeRule, Frame,
-    FundingInfoRest, IdRule, KeyKind, Keyring, Kind, LinkRole, LinkSpec, Login, Payload, PerpetualRest,
-    PerpetualSpec, Rest, Row, Source, Spec, Stamp, StreamKeyRest, Symbols, VenueError,
+    Auth, BookRule, Channel, ChannelSpec, DecodeError, Dialect, Domain, Draft, Endpoint, Fault, FeeRule,
+    Frame, FundingInfoRest, IdRule, KeyKind, Keyring, Kind, LinkRole, LinkSpec, Login, Payload,
+    PerpetualRest, PerpetualSpec, Rest, Row, Source, Spec, Stamp, StreamKeyRest, Symbols, VenueError,
 };
 use crate::engine::{Engine, Trading};
 use crate::error::{Cause, Error};
 use crate::event::Event;
 use crate::journal::{Journal, MemoryJournal};
 use crate::message::{
-    BalanceReport, BookMessage, Fee, Fill, FundingInfo, FundingPaid, Level, LeverageBracket, LeverageBrackets,
-    LeverageReport, MarginCall, Market, Message, OrderReport, PositionModeReport, PositionReport, Session,
-    SessionKind, Sink, StreamKey, TradingRule,
+    BalanceReport, BookMessage, Fee, Fill, FundingInfo, FundingPaid, Level, LeverageBracket,
+    LeverageBrackets, LeverageReport, MarginCall, Market, Message, OrderReport, PositionModeReport,
+    PositionReport, Session, SessionKind, Sink, StreamKey, TradingRule,
 };
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
 use crate::pair::Pair;
@@ -203,7 +203,7 @@ pub(super) fn number(text: &str) -> Decimal {
     text.parse().unwrap()
 }
 
-fn some<T>(text: &str, read: impl FnOnce(&str) -> T) -> Option<T> {
+fn some<'t, T>(text: &'t str, read: impl FnOnce(&'t str) -> T) -> Option<T> {
     (text != "-").then(|| read(text))
 }
 
@@ -403,6 +403,7 @@ impl Bench {
             ("order", "error no"),
             ("fills", ""),
             ("last_price", ""),
+            ("book", ""),
             ("stream_key", "key sesame"),
             ("keep_key", ""),
             ("positions", ""),
@@ -491,7 +492,8 @@ impl Bench {
             return self.waiting.push((id, request));
         }
         let once = self.once.get_mut(path.as_str()).and_then(VecDeque::pop_front);
-        let text = once.unwrap_or_else(|| self.answers.get(path.as_str()).cloned().unwrap_or_else(|| panic!("{path}")));
+        let text = once
+            .unwrap_or_else(|| self.answers.get(path.as_str()).cloned().unwrap_or_else(|| panic!("{path}")));
         self.give(id, &text);
     }
 
@@ -511,7 +513,8 @@ impl Bench {
     /// Answers what was held back.
     pub(super) fn release(&mut self, name: &'static str, text: &str) {
         self.held.remove(name);
-        let (due, rest) = std::mem::take(&mut self.waiting).into_iter().partition(|(_, request)| request.path == name);
+        let (due, rest) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, request)| request.path == name);
         self.waiting = rest;
         let due: Vec<(RequestId, HttpRequest)> = due;
         for (id, _) in due {
