@@ -42,7 +42,7 @@ fn the_start_names_what_is_missing_and_asks_for_all_at_once() {
     bench.say("public", "book BTC-USDT 99 101");
     assert_eq!(bench.engine.missing(), Vec::<String>::new());
     assert_eq!(bench.engine.position_mode(), Some(PositionMode::Hedge));
-    assert_eq!(bench.told(), ["funding 0.0001", "BTC-USDT short 2 found"]);
+    assert_eq!(bench.told(), ["BTC-USDT short 2 found", "funding 0.0001"]);
     let position = &bench.engine.positions()[0];
     assert_eq!((position.leverage, position.mark_price), (Some(number("10")), Some(number("100"))));
 }
