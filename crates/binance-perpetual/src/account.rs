@@ -6,7 +6,7 @@ use connector_core::dialect::{
     Auth, DecodeError, Endpoint, FundingInfoRest, FundingPaymentsQuery, Payload, PerpetualRest, Row, Source,
     StreamKeyRest, Symbols,
 };
-use connector_core::json::{Json, each, entries, parse_answer, read_answer, required_list};
+use connector_core::json::{Json, each, parse_answer, read_answer, read_list, required_list};
 use connector_core::message::{
     FundingInfo, FundingPaid, LeverageBracket, LeverageBrackets, LeverageReport, Market, Message,
     PositionModeReport, PositionReport, StreamKey,
@@ -56,12 +56,8 @@ pub(crate) const PERPETUAL: PerpetualRest = PerpetualRest {
         Row::get("positions", "/fapi/v3/positionRisk", Auth::Signed, &[weight(5)], TRADING),
         |(), _| {},
         |payload, out| {
-            parse_answer("positions", payload.bytes, |json| {
-                let positions = required_list(Some(json), "positions")?;
-                entries(positions, ("position", "symbol"), out, |entry: wire::PositionRisk<'_>| {
-                    Ok([Message::Position(position_risk(&entry, payload.symbols)?)])
-                });
-                Ok(())
+            read_list(("positions", None, "symbol"), payload.bytes, out, |entry: wire::PositionRisk<'_>| {
+                Ok([Message::Position(position_risk(&entry, payload.symbols)?)])
             })
         },
     ),
@@ -69,16 +65,12 @@ pub(crate) const PERPETUAL: PerpetualRest = PerpetualRest {
         Row::get("leverage", "/fapi/v1/symbolConfig", Auth::Signed, &[weight(5)], ACCOUNT),
         |(), _| {},
         |payload, out| {
-            parse_answer("leverage", payload.bytes, |json| {
-                let configs = required_list(Some(json), "leverage")?;
-                entries(configs, ("leverage", "symbol"), out, |entry: wire::SymbolConfig<'_>| {
-                    Ok([Message::Leverage(LeverageReport {
-                        market: payload.symbols.market(entry.symbol),
-                        leverage: Some(entry.leverage.into()),
-                        margin_mode: margin_mode(entry.margin_type),
-                    })])
-                });
-                Ok(())
+            read_list(("leverage", None, "symbol"), payload.bytes, out, |entry: wire::SymbolConfig<'_>| {
+                Ok([Message::Leverage(LeverageReport {
+                    market: payload.symbols.market(entry.symbol),
+                    leverage: Some(entry.leverage.into()),
+                    margin_mode: margin_mode(entry.margin_type),
+                })])
             })
         },
     )),
@@ -140,26 +132,23 @@ pub(crate) const PERPETUAL: PerpetualRest = PerpetualRest {
         Row::get("funding_info", "/fapi/v1/premiumIndex", Auth::Public, &[either("symbol", 1, 10)], MARKET),
         |(), _| {},
         |payload, out| {
-            parse_answer("funding_info", payload.bytes, |json| {
-                let markets = required_list(Some(json), "funding_info")?;
-                entries(markets, ("funding_info", "symbol"), out, |entry: wire::PremiumIndex<'_>| {
+            read_list(
+                ("funding_info", None, "symbol"),
+                payload.bytes,
+                out,
+                |entry: wire::PremiumIndex<'_>| {
                     Ok([Message::FundingInfo(premium_index(&entry, payload.symbols))])
-                });
-                Ok(())
-            })
+                },
+            )
         },
     )),
     funding_payments: Endpoint::new(
         Row::get("funding_payments", "/fapi/v1/income", Auth::Signed, &[weight(30)], INCOME),
         encode_funding_payments,
         |payload, out| {
-            parse_answer("funding_payments", payload.bytes, |json| {
-                let rows = required_list(Some(json), "funding_payments")?;
-                entries(rows, ("funding_payment", "symbol"), out, |entry: wire::Income<'_>| {
-                    let paid = (entry.income_type == "FUNDING_FEE").then(|| income(&entry, payload.symbols));
-                    Ok(paid.transpose()?.map(Message::FundingPayment))
-                });
-                Ok(())
+            read_list(("funding_payments", None, "symbol"), payload.bytes, out, |entry: wire::Income<'_>| {
+                let paid = (entry.income_type == "FUNDING_FEE").then(|| income(&entry, payload.symbols));
+                Ok(paid.transpose()?.map(Message::FundingPayment))
             })
         },
     ),

@@ -5,7 +5,6 @@ use connector_core::TradeId;
 use connector_core::dialect::Symbols;
 use connector_core::message::{BookMessage, FundingInfo, Message, Sink, Trade};
 use connector_core::number::parse_decimal;
-use connector_core::order::Side;
 use connector_core::scan::Scan;
 use spot_binance::family::{Buffers, Opened};
 
@@ -114,23 +113,16 @@ fn trade(mut frame: Opened<'_>, symbols: &Symbols, out: &mut impl Sink) -> Optio
     scan.uint()?;
     scan.skip(br#","l":"#)?;
     scan.uint()?;
-    scan.skip(br#","T":"#)?;
-    let time = Some(scan.millis()?);
-    scan.skip(br#","m":"#)?;
-    let seller_is_taker = scan.skip_if(b"true");
-    if !seller_is_taker {
-        scan.skip(b"false")?;
-    }
-    added(scan)?;
+    let (time, taker_side) = frame.taken()?;
+    added(&mut frame.scan)?;
     frame.end()?;
-    let taker_side = if seller_is_taker { Side::Sell } else { Side::Buy };
     out.trade(Trade {
         market: symbols.market(symbol),
         trade_id: TradeId::new(id),
+        taker_side,
         price,
         amount,
-        taker_side,
-        time,
+        time: Some(time),
     });
     Some(())
 }

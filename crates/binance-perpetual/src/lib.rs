@@ -4,13 +4,15 @@
 //! ([`Dialect::REST`]) and its streams. The account's events come over a stream opened by a listen key. What this API shares
 //! with spot's stands in [`spot_binance::family`].
 
+#[cfg(feature = "venue")]
+pub mod venue;
+
 mod account;
+mod faults;
 mod hot;
 mod rest;
 mod spec;
 mod stream;
-#[cfg(feature = "venue")]
-pub mod venue;
 mod wire;
 
 use connector_core::Error;
@@ -29,24 +31,24 @@ impl Dialect for BinancePerpetual {
     const SPEC: &'static Spec = &spec::SPEC;
     const REST: &'static Rest = &rest::REST;
 
-    fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
-        family::sign(draft, keys, stamp)
+    fn error(body: &[u8]) -> Option<VenueError> {
+        family::error(body)
     }
 
     fn subscribe(on: bool, channels: &[(Channel, SmolStr)], id: u64) -> String {
         family::subscribe(&spec::SPEC, on, channels, id)
     }
 
-    /// Never asked for: the user stream is opened by its address.
-    fn login(_: &Keyring, _: Stamp, _: u64) -> Result<String, Error> {
-        Err(Error::usage("login", "the user stream is opened by a listen key"))
-    }
-
     fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
         stream::frame(frame, out)
     }
 
-    fn error(body: &[u8]) -> Option<VenueError> {
-        family::error(body)
+    fn sign(draft: &mut Draft, keys: &Keyring, stamp: Stamp) -> Result<(), Error> {
+        family::sign(draft, keys, stamp)
+    }
+
+    /// Never asked for: the user stream is opened by its address.
+    fn login(_: &Keyring, _: Stamp, _: u64) -> Result<String, Error> {
+        Err(Error::usage("login", "the user stream is opened by a listen key"))
     }
 }

@@ -1,10 +1,10 @@
 //! Requests about markets and orders: one [`Endpoint`] for each, and how their answers read.
 
 use connector_core::dialect::{
-    Auth, Cost, DecodeError, Draft, Endpoint, PlaceQuery, Rest, Row, Source, Symbols,
+    Auth, Cost, DecodeError, Draft, Endpoint, Payload, PlaceQuery, Rest, Row, Source, Symbols,
 };
-use connector_core::json::{entries, parse_answer, read_answer, required_list};
-use connector_core::message::{BalanceReport, Fee, FeeRates, Fill, Message, TradingRule};
+use connector_core::json::{read_answer, read_list};
+use connector_core::message::{BalanceReport, Fee, FeeRates, Fill, Message, Sink, TradingRule};
 use connector_core::order::OrderType;
 use connector_core::position::PositionSide;
 use connector_core::time::UnixNanos;
@@ -34,15 +34,7 @@ pub(crate) const REST: Rest = Rest {
     rules: Endpoint::new(
         Row::get("rules", "/fapi/v1/exchangeInfo", Auth::Public, &[weight(1)], MARKET),
         |(), _| {},
-        |payload, out| {
-            parse_answer("rules", payload.bytes, |json| {
-                let symbols = required_list(json.get("symbols"), "rules")?;
-                entries(symbols, ("symbol", "symbol"), out, |entry: wire::SymbolInfo<'_>| {
-                    Ok(trading_rule(&entry)?.map(Message::TradingRule))
-                });
-                Ok(())
-            })
-        },
+        decode_rules,
     ),
     last_price: Endpoint::new(
         Row::get("last_price", "/fapi/v2/ticker/price", Auth::Public, &[either("symbol", 1, 2)], MARKET),
@@ -63,17 +55,13 @@ pub(crate) const REST: Rest = Rest {
         Row::get("balances", "/fapi/v3/balance", Auth::Signed, &[weight(5)], ACCOUNT),
         |(), _| {},
         |payload, out| {
-            parse_answer("balances", payload.bytes, |json| {
-                let balances = required_list(Some(json), "balances")?;
-                entries(balances, ("balance", "asset"), out, |entry: wire::Balance<'_>| {
-                    Ok([Message::Balance(BalanceReport {
-                        asset: Asset::new(entry.asset),
-                        total: Some(entry.balance.0),
-                        available: Some(entry.available_balance.0),
-                        time: time(entry.update_time),
-                    })])
-                });
-                Ok(())
+            read_list(("balances", None, "asset"), payload.bytes, out, |entry: wire::Balance<'_>| {
+                Ok([Message::Balance(BalanceReport {
+                    asset: Asset::new(entry.asset),
+                    total: Some(entry.balance.0),
+                    available: Some(entry.available_balance.0),
+                    time: time(entry.update_time),
+                })])
             })
         },
     ),
@@ -101,12 +89,8 @@ pub(crate) const REST: Rest = Rest {
         Row::get("fills", "/fapi/v1/userTrades", Auth::Signed, &[weight(5)], TRADING),
         family::encode_fills,
         |payload, out| {
-            parse_answer("fills", payload.bytes, |json| {
-                let fills = required_list(Some(json), "fills")?;
-                entries(fills, ("fill", "symbol"), out, |entry: wire::UserTrade<'_>| {
-                    Ok([Message::Fill(user_trade(&entry, payload.symbols)?)])
-                });
-                Ok(())
+            read_list(("fills", None, "symbol"), payload.bytes, out, |entry: wire::UserTrade<'_>| {
+                Ok([Message::Fill(user_trade(&entry, payload.symbols)?)])
             })
         },
     ),
@@ -171,8 +155,15 @@ pub(crate) fn time(millis: i64) -> Option<UnixNanos> {
     (millis > 0).then(|| UnixNanos::from_millis(millis))
 }
 
+fn decode_rules(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
+    let Payload { bytes, .. } = payload;
+    read_list(("rules", Some("symbols"), "symbol"), bytes, out, |entry: wire::SymbolInfo<'_>| {
+        Ok(contract(&entry)?.map(Message::TradingRule))
+    })
+}
+
 /// What an entry of the symbol list says; `None` for contracts with a date of delivery.
-fn trading_rule(entry: &wire::SymbolInfo<'_>) -> Result<Option<TradingRule>, DecodeError> {
+fn contract(entry: &wire::SymbolInfo<'_>) -> Result<Option<TradingRule>, DecodeError> {
     let perpetual = matches!(entry.contract_type, "PERPETUAL" | "TRADIFI_PERPETUAL");
     // What is being settled is known, but not traded.
     if !perpetual && entry.contract_type != "PERPETUAL_DELIVERING" {

@@ -21,22 +21,20 @@ use crate::{hot, wire};
 /// Decodes a frame of any link.
 pub(crate) fn frame(frame: Frame<'_>, out: &mut impl Sink) -> Result<(), DecodeError> {
     let Frame { role, bytes, symbols, bids, asks } = frame;
-    if role == LinkRole::Public && hot::frame(bytes, symbols, (bids, asks), out).is_some() {
-        return Ok(());
+    let scanned = role == LinkRole::Public && hot::frame(bytes, symbols, (bids, asks), out).is_some();
+    if scanned {
+        Ok(())
+    } else {
+        family::frame(&SPEC, bytes, symbols, (bids, asks), out, |name, json, out| {
+            event(name, json, symbols, out)
+        })
     }
-    family::frame(&SPEC, bytes, symbols, (bids, asks), out, |event, json, out| {
-        other_event(event, json, symbols, out)
-    })
 }
 
-fn other_event(
-    event: &str,
-    json: Json<'_, '_>,
-    symbols: &Symbols,
-    out: &mut impl Sink,
-) -> Result<(), DecodeError> {
-    let session = |kind| Message::Session(Session { kind, id: None, detail: Some(SmolStr::new(event)) });
-    match event {
+/// Reads an event that spot does not have.
+fn event(name: &str, json: Json<'_, '_>, symbols: &Symbols, out: &mut impl Sink) -> Result<(), DecodeError> {
+    let session = |kind| Message::Session(Session { kind, id: None, detail: Some(SmolStr::new(name)) });
+    match name {
         "aggTrade" => family::trade(json, "a", symbols, out)?,
         "markPriceUpdate" => mark_price(json, symbols, out)?,
         "ORDER_TRADE_UPDATE" => order_update(&json.read("ORDER_TRADE_UPDATE")?, symbols, out)?,
@@ -64,7 +62,7 @@ fn other_event(
         // Market streams we do not subscribe to.
         "kline" | "continuous_kline" | "24hrMiniTicker" | "24hrTicker" | "forceOrder" | "compositeIndex"
         | "contractInfo" | "assetIndexUpdate" => {}
-        _ => out.message(Message::Skipped { error: format!("unknown event `{event}`") }),
+        _ => out.message(Message::Skipped { error: format!("unknown event `{name}`") }),
     }
     Ok(())
 }

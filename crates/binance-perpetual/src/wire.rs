@@ -203,12 +203,12 @@ pub(crate) struct OrderTradeUpdate<'a> {
 pub(crate) struct OrderUpdate<'a> {
     #[serde(rename = "s")]
     pub(crate) symbol: &'a str,
-    #[serde(rename = "c")]
-    pub(crate) client_order_id: &'a str,
     #[serde(rename = "S")]
     pub(crate) side: &'a str,
     #[serde(rename = "o")]
     pub(crate) order_type: &'a str,
+    #[serde(rename = "c")]
+    pub(crate) client_order_id: &'a str,
     #[serde(rename = "f")]
     pub(crate) time_in_force: &'a str,
     #[serde(rename = "q")]
@@ -223,14 +223,14 @@ pub(crate) struct OrderUpdate<'a> {
     pub(crate) execution_type: &'a str,
     #[serde(rename = "X")]
     pub(crate) status: &'a str,
-    #[serde(rename = "i")]
-    pub(crate) order_id: i64,
-    #[serde(rename = "l")]
-    pub(crate) last_quantity: Num,
     #[serde(rename = "z")]
     pub(crate) filled_quantity: Num,
+    #[serde(rename = "l")]
+    pub(crate) last_quantity: Num,
     #[serde(rename = "L")]
     pub(crate) last_price: Num,
+    #[serde(rename = "i")]
+    pub(crate) order_id: i64,
     #[serde(rename = "n", default, skip_serializing_if = "Option::is_none")]
     pub(crate) commission: Option<Num>,
     #[serde(rename = "N", default, skip_serializing_if = "Option::is_none")]

@@ -372,6 +372,24 @@ pub fn required_list<'t, 'i>(
     list.filter(|list| list.is_array()).ok_or_else(|| DecodeError::new(what, "the list is missing"))
 }
 
+/// Parses an answer that is a list, or has one as its member `within`, reads each entry as a structure and emits what `take` makes
+/// of it, as [`each`] does.
+///
+/// # Errors
+/// The bytes are no JSON, or there is no list.
+pub fn read_list<'i, T: Deserialize<'i>, M: IntoIterator<Item = Message>>(
+    (what, within, key): (&'static str, Option<&str>, &str),
+    bytes: &'i mut [u8],
+    out: &mut dyn Sink,
+    take: impl FnMut(T) -> Result<M, DecodeError>,
+) -> Result<(), DecodeError> {
+    parse_answer(what, bytes, |json| {
+        let list = within.map_or(Some(json), |name| json.get(name));
+        entries(required_list(list, what)?, (what, key), out, take);
+        Ok(())
+    })
+}
+
 /// Reads each entry of a list as a structure and emits what `take` makes of it, as [`each`] does.
 pub fn entries<'t, 'i: 't, T: Deserialize<'i>, M: IntoIterator<Item = Message>>(
     list: Json<'t, 'i>,

@@ -4,7 +4,6 @@
 use connector_core::TradeId;
 use connector_core::dialect::Symbols;
 use connector_core::message::{BookMessage, Sink, Trade};
-use connector_core::order::Side;
 
 use crate::family::{Buffers, Opened};
 
@@ -52,17 +51,11 @@ fn trade(mut frame: Opened<'_>, symbols: &Symbols, out: &mut impl Sink) -> Optio
     let price = scan.decimal()?;
     scan.skip(br#","q":""#)?;
     let amount = scan.decimal()?;
-    scan.skip(br#","T":"#)?;
-    let time = Some(scan.millis()?);
-    scan.skip(br#","m":"#)?;
-    let seller_is_taker = scan.skip_if(b"true");
-    if !seller_is_taker {
-        scan.skip(b"false")?;
-    }
-    scan.skip(br#","M":true"#)?;
+    let (time, taker_side) = frame.taken()?;
+    frame.scan.skip(br#","M":true"#)?;
     frame.end()?;
-    let taker_side = if seller_is_taker { Side::Sell } else { Side::Buy };
-    out.trade(Trade { market: symbols.market(symbol), trade_id, price, amount, taker_side, time });
+    let (market, time) = (symbols.market(symbol), Some(time));
+    out.trade(Trade { market, trade_id, price, amount, taker_side, time });
     Some(())
 }
 

@@ -3,7 +3,9 @@
 use connector_core::dialect::{
     Auth, Cost, DecodeError, Draft, Endpoint, Payload, PlaceQuery, Rest, Row, Source, Symbols,
 };
-use connector_core::json::{Json, entries, parse_answer, read_answer, read_members, required_list};
+use connector_core::json::{
+    Json, entries, parse_answer, read_answer, read_list, read_members, required_list,
+};
 use connector_core::message::{BalanceReport, Fee, FeeRates, Fill, Message, Sink, TradingRule};
 use connector_core::order::{OrderType, Side};
 use connector_core::time::UnixNanos;
@@ -34,13 +36,12 @@ pub(crate) const REST: Rest = Rest {
         Row::get("rules", "/api/v3/exchangeInfo", Auth::Public, &[weight(20), RAW], GENERAL),
         |(), _| {},
         |payload, out| {
-            parse_answer("rules", payload.bytes, |json| {
-                let symbols = required_list(json.get("symbols"), "rules")?;
-                entries(symbols, ("symbol", "symbol"), out, |entry: wire::SymbolInfo<'_>| {
-                    Ok(trading_rule(&entry)?.map(Message::TradingRule))
-                });
-                Ok(())
-            })
+            read_list(
+                ("rules", Some("symbols"), "symbol"),
+                payload.bytes,
+                out,
+                |entry: wire::SymbolInfo<'_>| Ok(trading_rule(&entry)?.map(Message::TradingRule)),
+            )
         },
     ),
     last_price: Endpoint::new(
@@ -101,12 +102,8 @@ pub(crate) const REST: Rest = Rest {
         Row::get("fills", "/api/v3/myTrades", Auth::Signed, &[either("orderId", 5, 20), RAW], ACCOUNT),
         family::encode_fills,
         |payload, out| {
-            parse_answer("fills", payload.bytes, |json| {
-                let fills = required_list(Some(json), "fills")?;
-                entries(fills, ("fill", "symbol"), out, |entry: wire::MyTrade<'_>| {
-                    Ok([Message::Fill(my_trade(&entry, payload.symbols))])
-                });
-                Ok(())
+            read_list(("fills", None, "symbol"), payload.bytes, out, |entry: wire::MyTrade<'_>| {
+                Ok([Message::Fill(my_trade(&entry, payload.symbols))])
             })
         },
     ),

@@ -2,7 +2,9 @@
 
 use connector_core::dialect::Symbols;
 use connector_core::message::{BestPrice, Level};
+use connector_core::order::Side;
 use connector_core::scan::Scan;
+use connector_core::time::UnixNanos;
 
 use crate::family::market::told_best;
 
@@ -62,5 +64,18 @@ impl<'a> Opened<'a> {
         scan.skip(br#","A":""#)?;
         let ask_amount = scan.decimal()?;
         Some(told_best(symbols.market(symbol), Some(id), (bid, bid_amount), (ask, ask_amount)))
+    }
+
+    /// Reads the time of a trade, and which side took.
+    #[inline]
+    pub fn taken(&mut self) -> Option<(UnixNanos, Side)> {
+        self.scan.skip(br#","T":"#)?;
+        let time = self.scan.millis()?;
+        self.scan.skip(br#","m":"#)?;
+        if self.scan.skip_if(b"true") {
+            return Some((time, Side::Sell));
+        }
+        self.scan.skip(b"false")?;
+        Some((time, Side::Buy))
     }
 }
