@@ -100,6 +100,68 @@ fn published_signatures_are_accepted() {
     assert_eq!(answer["result"]["symbol"], "１２３４５６", "{answer}");
 }
 
+fn placement(symbol: &str, client: &str, time: i64) -> String {
+    let payload = format!(
+        "apiKey={KEY}&newClientOrderId={client}&price=0.1&quantity=1&side=BUY&symbol={symbol}&timeInForce=GTC\
+         &timestamp={time}&type=LIMIT"
+    );
+    json!({"id":9,"method":"order.place","params":{"apiKey":KEY,"newClientOrderId":client,"price":"0.1",
+        "quantity":"1","side":"BUY","symbol":symbol,"timeInForce":"GTC","timestamp":time,"type":"LIMIT",
+        "signature":sign(&payload)}})
+    .to_string()
+}
+
+/// Faults of a row strike the request whichever way it comes.
+#[test]
+fn faults_of_requests_strike_calls() {
+    let arm = |desk: &mut Desk, rule: &str| {
+        let rule = serde_json::from_str(rule).unwrap();
+        desk.venue.arm(desk.now, rule).unwrap();
+    };
+    let placed = |desk: &Desk| desk.venue.exchange().open_orders(ME, None).len();
+    for (rule, expected, applied) in [
+        (r#"{"fault":"net.drop_reply","match":{"row":"place"}}"#, None, 1),
+        (r#"{"fault":"net.drop_request","match":{"row":"place"}}"#, None, 0),
+        (
+            r#"{"fault":"http.status","code":503,"match":{"path":"/api/v3/order"}}"#,
+            Some(json!({"id":9,"status":503})),
+            0,
+        ),
+        (
+            r#"{"fault":"http.status","code":429,"body":"{\"code\":-1003,\"msg\":\"slow\"}","headers":{"retry-after":"7"},"point":"after_apply","match":{"contains":"one"}}"#,
+            Some(json!({"id":9,"status":429,"error":{"code":-1003,"msg":"slow",
+                "data":{"serverTime":START,"retryAfter":START + 7000}}})),
+            1,
+        ),
+    ] {
+        let mut desk = Desk::new();
+        let id = desk.open("/ws-api/v3", "");
+        arm(&mut desk, rule);
+        let heard = desk.say(id, &placement("LTCBTC", "one", START));
+        assert_eq!(heard.first(), expected.as_ref(), "{rule}");
+        assert_eq!(placed(&desk), applied, "{rule}");
+        let seen = desk.venue.requests().last().unwrap();
+        let status = expected.and_then(|answer| u16::try_from(answer["status"].as_u64()?).ok());
+        assert_eq!((seen.method, seen.row, seen.status), ("TEXT", Some("place"), status), "{rule}");
+    }
+    let mut desk = Desk::new();
+    let id = desk.open("/ws-api/v3", "");
+    arm(&mut desk, r#"{"fault":"net.delay","ms":2000,"match":{"row":"place"},"trigger":{"nth":1}}"#);
+    arm(
+        &mut desk,
+        r#"{"fault":"net.delay","ms":500,"point":"after_apply","match":{"row":"place"},"trigger":{"nth":2}}"#,
+    );
+    assert!(desk.say(id, &placement("LTCBTC", "late", START)).is_empty());
+    assert!(desk.say(id, &placement("LTCBTC", "slow", START)).is_empty());
+    assert_eq!(placed(&desk), 1);
+    desk.pass(500);
+    assert_eq!(desk.hear(id).remove(0)["result"]["clientOrderId"], "slow");
+    // What was received is carried out, whether its connection lasts or not.
+    desk.venue.close(id);
+    desk.pass(1500);
+    assert_eq!(placed(&desk), 2);
+}
+
 // D/websocket-api/session-authentication: a session's key is Ed25519.
 #[test]
 fn sessions() {
