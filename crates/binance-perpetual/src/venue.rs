@@ -151,7 +151,7 @@ impl Face for BinancePerpetualFace {
     }
 
     fn tick_period(&self) -> Option<Duration> {
-        Some(Duration::from_millis(1000 / streams::TICKS))
+        u64::try_from(streams::TICK).ok().map(Duration::from_millis)
     }
 
     fn tick(&self, session: &mut Session, exchange: &Exchange, out: &mut Outbox) {

@@ -18,8 +18,8 @@ use super::market::{self, with, without};
 use super::orders::average;
 use crate::wire::Num;
 
-/// Ticks of a second.
-pub(super) const TICKS: u64 = 4;
+/// Milliseconds between two ticks: the shortest interval of a stream that does not follow the exchange's own.
+pub(super) const TICK: i64 = 250;
 /// Levels of partial depth streams.
 const PARTIAL: [usize; 3] = [5, 10, 20];
 
@@ -42,8 +42,8 @@ pub(super) struct State {
     class: Class,
     /// The events that are wanted, by listen key; absent keys want all.
     pub(super) filters: BTreeMap<SmolStr, Vec<SmolStr>>,
-    /// Ticks so far.
-    ticks: u64,
+    /// Intervals of a tick since the epoch, at the last one.
+    ticked: i64,
 }
 
 impl Carries for State {
@@ -206,18 +206,19 @@ fn partial_depth(session: &mut Session, symbol: &str, speed: &str, exchange: &Ex
     }
 }
 
-/// Sends what is sent at intervals. Called four times a second.
+/// Sends what is sent at intervals.
 pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox) {
     if session.subscriptions.is_empty() {
         return;
     }
-    let state = session.state::<State>();
-    state.ticks += 1;
-    let (class, ticks) = (state.class, state.ticks);
+    let (state, ticked) = (session.state::<State>(), exchange.now().millis().div_euclid(TICK));
+    let (class, before) = (state.class, std::mem::replace(&mut state.ticked, ticked));
+    // Whether an interval of so many ticks has ended.
+    let ended = |ticks: i64| ticked.div_euclid(ticks) > before.div_euclid(ticks);
     match class {
         Class::Public => {
             slow_depth(session, "", exchange, out);
-            let half = ticks.is_multiple_of(TICKS / 2);
+            let half = ended(2);
             if half {
                 slow_depth(session, "@500ms", exchange, out);
             }
@@ -228,7 +229,7 @@ pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox)
                 }
             }
         }
-        Class::Market if ticks.is_multiple_of(TICKS) => summaries(session, exchange, out),
+        Class::Market if ended(4) => summaries(session, exchange, out),
         _ => {}
     }
 }

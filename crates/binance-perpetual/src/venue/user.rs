@@ -17,6 +17,7 @@ use spot_binance::venue::orders::{signed, status, stp_word};
 use spot_binance::venue::streams::Carries as _;
 
 use super::account;
+use super::market::with;
 use super::orders::{average, expiry_reason, position_side_word, time_in_force, told_client_id, type_word};
 use super::streams::State;
 use crate::wire::{self, Num};
@@ -105,11 +106,11 @@ fn events(news: &News, exchange: &Exchange) -> Vec<(&'static str, Value)> {
             vec![("ACCOUNT_UPDATE", account_update(*time, *cause, symbol, balances, positions))]
         }
         News::Leverage { time, symbol, leverage, .. } => {
-            let change = json!({ "s": symbol, "l": account::whole(*leverage) });
-            vec![("ACCOUNT_CONFIG_UPDATE", configured(*time, "ac", change))]
+            let change = json!({ "ac": { "s": symbol, "l": account::whole(*leverage) } });
+            vec![("ACCOUNT_CONFIG_UPDATE", configured(*time, change))]
         }
         News::MultiAssets { time, enabled, .. } => {
-            vec![("ACCOUNT_CONFIG_UPDATE", configured(*time, "ai", json!({ "j": enabled })))]
+            vec![("ACCOUNT_CONFIG_UPDATE", configured(*time, json!({ "ai": { "j": enabled } })))]
         }
         News::MarginCall { time, cross_wallet, positions, .. } => {
             let called = wire::MarginCallEvent {
@@ -124,8 +125,8 @@ fn events(news: &News, exchange: &Exchange) -> Vec<(&'static str, Value)> {
     }
 }
 
-fn configured(time: UnixNanos, name: &str, change: Value) -> Value {
-    json!({ "e": "ACCOUNT_CONFIG_UPDATE", "E": time.millis(), "T": time.millis(), name: change })
+fn configured(time: UnixNanos, change: Value) -> Value {
+    with(change, json!({ "e": "ACCOUNT_CONFIG_UPDATE", "E": time.millis(), "T": time.millis() }))
 }
 
 fn called(view: &PositionView) -> wire::CalledPosition<'_> {

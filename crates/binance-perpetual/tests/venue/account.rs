@@ -22,7 +22,12 @@ fn a_position_from_open_to_close_as_captured() {
         )
     );
     assert_eq!(
-        [&held[0]["positionSide"], &held[0]["positionAmt"], &held[0]["entryPrice"], &held[0]["breakEvenPrice"]],
+        [
+            &held[0]["positionSide"],
+            &held[0]["positionAmt"],
+            &held[0]["entryPrice"],
+            &held[0]["breakEvenPrice"]
+        ],
         ["BOTH", "0.002", "91739.9", "91785.76995"]
     );
     assert_eq!(
@@ -52,7 +57,11 @@ fn a_position_from_open_to_close_as_captured() {
         .collect();
     assert_eq!(
         told,
-        [["COMMISSION", "-0.0917399", "1"], ["REALIZED_PNL", "-1.7734", "2"], ["COMMISSION", "-0.0908532", "2"]]
+        [
+            ["COMMISSION", "-0.0917399", "1"],
+            ["REALIZED_PNL", "-1.7734", "2"],
+            ["COMMISSION", "-0.0908532", "2"]
+        ]
     );
     assert_eq!(names(&incomes[0]), sorted("symbol incomeType income asset info time tranId tradeId"));
 }
@@ -93,7 +102,8 @@ fn accounts_in_both_versions() {
     assert_eq!(account["totalMaintMargin"], "24.7348");
     let older = client.done(Get, "/fapi/v2/account");
     assert_eq!(older["positions"].as_array().unwrap().len(), 7);
-    let bitcoin = older["positions"].as_array().unwrap().iter().find(|row| row["symbol"] == "BTCUSDT").unwrap();
+    let bitcoin =
+        older["positions"].as_array().unwrap().iter().find(|row| row["symbol"] == "BTCUSDT").unwrap();
     assert_eq!(
         [&bitcoin["leverage"], &bitcoin["maxNotional"], &bitcoin["positionAmt"]],
         ["20", "100000000", "0.1"]
@@ -144,7 +154,10 @@ fn leverage_brackets_and_fees() {
     let too_large = client.refused(Post, "/fapi/v1/leverage?symbol=BTCUSDT&leverage=125");
     assert_eq!(too_large, (-2027, "Exceeded the maximum allowable position at current leverage.".to_owned()));
     let too_dear = client.refused(Post, "/fapi/v1/leverage?symbol=BTCUSDT&leverage=5");
-    assert_eq!(too_dear, (-2028, "Leverage is smaller than permitted: insufficient margin balance.".to_owned()));
+    assert_eq!(
+        too_dear,
+        (-2028, "Leverage is smaller than permitted: insufficient margin balance.".to_owned())
+    );
 }
 
 #[test]
@@ -153,19 +166,22 @@ fn modes_and_what_stands_against_them() {
     let success = value!({"code": 200, "msg": "success"});
     let sides = |dual: bool| format!("/fapi/v1/positionSide/dual?dualSidePosition={dual}");
     let margin = |word: &str| format!("/fapi/v1/marginType?symbol=BTCUSDT&marginType={word}");
-    assert_eq!(
-        client.refused(Post, &sides(false)),
-        (-4059, "No need to change position side.".to_owned())
-    );
+    assert_eq!(client.refused(Post, &sides(false)), (-4059, "No need to change position side.".to_owned()));
     assert_eq!(
         client.refused(Post, &margin("CROSSED")),
         (-4046, "No need to change margin type.".to_owned())
     );
     client.order("side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.01&price=60000");
-    assert_eq!((client.refused(Post, &sides(true)).0, client.refused(Post, &margin("ISOLATED")).0), (-4067, -4047));
+    assert_eq!(
+        (client.refused(Post, &sides(true)).0, client.refused(Post, &margin("ISOLATED")).0),
+        (-4067, -4047)
+    );
     client.done(connector_core::dialect::Method::Delete, "/fapi/v1/allOpenOrders?symbol=BTCUSDT");
     client.hold(Side::Buy, "61837", "0.01");
-    assert_eq!((client.refused(Post, &sides(true)).0, client.refused(Post, &margin("ISOLATED")).0), (-4068, -4048));
+    assert_eq!(
+        (client.refused(Post, &sides(true)).0, client.refused(Post, &margin("ISOLATED")).0),
+        (-4068, -4048)
+    );
     client.hold(Side::Sell, "61837", "0.01");
     assert_eq!(client.done(Post, &sides(true)), success);
     assert_eq!(client.done(Get, "/fapi/v1/positionSide/dual"), value!({"dualSidePosition": true}));

@@ -28,6 +28,7 @@ use connector_core::wire::{HttpRequest, HttpResponse};
 use connector_venue::face::{Face as _, Payload, Peer, SessionId};
 use connector_venue::keys::ApiKey;
 use connector_venue::orders::{AccountId, Submit};
+use connector_venue::setup::Setup;
 use connector_venue::venue::{Reply, Venue};
 use ring::hmac;
 use serde_json::Value;
@@ -47,10 +48,15 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Setup)) -> Self {
         let mut setup = BinancePerpetualFace.setup(1);
         setup.start = UnixNanos::from_millis(START);
         setup.markets.iter_mut().for_each(|market| market.live = None);
         setup.keys.push(ApiKey::hmac(KEY, ME, SECRET));
+        change(&mut setup);
         let now = Now { mono: Mono(0), utc: setup.start };
         Self { venue: Venue::with_setup(Box::new(BinancePerpetualFace), setup).unwrap(), now }
     }

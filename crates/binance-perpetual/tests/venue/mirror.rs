@@ -104,8 +104,13 @@ fn requests_about_markets_and_orders() {
     assert_eq!((known.state, known.filled_amount), (OrderState::PartiallyFilled, Some(number("0.1"))));
     let open = ask(&mut client, &rest.open_orders, &OpenOrdersQuery { symbol: None }, &symbols).unwrap();
     assert_eq!(open, [Message::Order(known.clone())]);
-    let all =
-        FillsQuery { symbol: "BTCUSDT".into(), exchange_order_id: None, from: None, since: None, limit: 1000 };
+    let all = FillsQuery {
+        symbol: "BTCUSDT".into(),
+        exchange_order_id: None,
+        from: None,
+        since: None,
+        limit: 1000,
+    };
     let fills = ask(&mut client, &rest.fills, &all, &symbols).unwrap();
     let [Message::Fill(fill)] = fills.as_slice() else { panic!("{fills:?}") };
     assert_eq!((fill.amount, fill.fee.as_ref().unwrap().amount), (number("0.1"), number("3.0925")));
@@ -134,19 +139,13 @@ fn requests_about_positions() {
     assert_eq!((held.signed_amount(), held.entry_price), (number("-0.1"), Some(number("61850"))));
     let settings = ask(&mut client, rest.leverage.as_ref().unwrap(), &(), &symbols).unwrap();
     assert_eq!(settings.len(), 7);
-    let wanted = LeverageQuery {
-        symbol: "BTCUSDT".into(),
-        leverage: number("12"),
-        margin_mode: MarginMode::Cross,
-    };
+    let wanted =
+        LeverageQuery { symbol: "BTCUSDT".into(), leverage: number("12"), margin_mode: MarginMode::Cross };
     let set = ask(&mut client, &rest.set_leverage, &wanted, &symbols).unwrap();
     let [Message::Leverage(set)] = set.as_slice() else { panic!("{set:?}") };
     assert_eq!(set.leverage, Some(number("12")));
-    let wanted = MarginModeQuery {
-        symbol: "BTCUSDT".into(),
-        margin_mode: MarginMode::Cross,
-        leverage: number("12"),
-    };
+    let wanted =
+        MarginModeQuery { symbol: "BTCUSDT".into(), margin_mode: MarginMode::Cross, leverage: number("12") };
     let same = ask(&mut client, rest.set_margin_mode.as_ref().unwrap(), &wanted, &symbols);
     assert_eq!(same, Err((Cause::Unchanged, Effect::Rejected)));
     let brackets = ask(&mut client, rest.brackets.as_ref().unwrap(), &(), &symbols).unwrap();
@@ -171,7 +170,7 @@ fn requests_about_positions() {
     let from = UnixNanos::from_millis(START);
     let payments = FundingPaymentsQuery { from, to: client.now.utc, limit: 100 };
     let paid = ask(&mut client, &rest.funding_payments, &payments, &symbols).unwrap();
-    let [Message::FundingPaid(paid)] = paid.as_slice() else { panic!("{paid:?}") };
+    let [Message::FundingPayment(paid)] = paid.as_slice() else { panic!("{paid:?}") };
     assert_eq!((paid.amount, paid.asset.as_str()), (number("0.61837"), "USDT"));
 }
 
@@ -183,7 +182,10 @@ fn refusals_are_understood() {
     let place = &BinancePerpetual::REST.place;
     for (query, cause) in [
         (order(OrderType::LimitMaker, "61850"), Cause::WouldTake),
-        (PlaceQuery { amount: number("100"), ..order(OrderType::Limit, "60000") }, Cause::InsufficientBalance),
+        (
+            PlaceQuery { amount: number("100"), ..order(OrderType::Limit, "60000") },
+            Cause::InsufficientBalance,
+        ),
         (order(OrderType::Limit, "60000.05"), Cause::TradingRule),
         (PlaceQuery { amount: number("0.001"), ..order(OrderType::Limit, "60000") }, Cause::TradingRule),
         (PlaceQuery { reduce_only: true, ..order(OrderType::Limit, "61850") }, Cause::Position),
@@ -237,9 +239,7 @@ fn all_links() {
     client.wait(1000);
     let told: Vec<Message> =
         public.iter().flat_map(|id| read(&mut client, *id, LinkRole::Public, &symbols)).collect();
-    let acknowledged = |message: &&Message| {
-        matches!(message, Message::Session(answer) if answer.kind == SessionKind::Subscribed && answer.id == Some(3))
-    };
+    let acknowledged = |message: &&Message| matches!(message, Message::Session(answer) if answer.kind == SessionKind::Subscribed && answer.id == Some(3));
     assert_eq!(told.iter().filter(acknowledged).count(), 2);
     for kind in [
         |message: &Message| matches!(message, Message::BookDiff(diff) if diff.prev_id.is_some()),

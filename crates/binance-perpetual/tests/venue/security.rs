@@ -58,12 +58,20 @@ fn keys_signatures_and_times() {
 #[test]
 fn orders_are_counted() {
     let mut client = Client::new();
-    let order = "/fapi/v1/order?symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=60000";
+    let order =
+        "/fapi/v1/order?symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=60000";
     let response = client.ask(Post, order);
     assert_eq!(header(&response, "x-mbx-order-count-10s"), Some("1"));
     assert_eq!(header(&response, "x-mbx-order-count-1m"), Some("1"));
     // Orders cost no weight.
-    assert_eq!(client.venue.exchange().limits().used("request_weight", ScopeKey::Address(std::net::IpAddr::from([127, 0, 0, 1])), client.venue.exchange().now()), 0);
+    assert_eq!(
+        client.venue.exchange().limits().used(
+            "request_weight",
+            ScopeKey::Address(std::net::IpAddr::from([127, 0, 0, 1])),
+            client.venue.exchange().now()
+        ),
+        0
+    );
     assert_eq!(
         client.done(Get, "/fapi/v1/rateLimit/order"),
         value!([
@@ -77,7 +85,10 @@ fn orders_are_counted() {
     let refused = last.unwrap();
     assert_eq!(
         (refused.status, json(&refused)),
-        (429, value!({"code": -1015, "msg": "Too many new orders; current limit is 300 orders per TEN_SECONDS."}))
+        (
+            429,
+            value!({"code": -1015, "msg": "Too many new orders; current limit is 300 orders per TEN_SECONDS."})
+        )
     );
 }
 
@@ -101,5 +112,8 @@ fn weight_runs_out_and_then_the_address_is_banned() {
     }
     let body = json(&last);
     assert_eq!((last.status, &body["code"]), (418, &value!(-1003)));
-    assert!(body["msg"].as_str().unwrap().starts_with("Way too many requests; IP banned until 15917"), "{body}");
+    assert!(
+        body["msg"].as_str().unwrap().starts_with("Way too many requests; IP banned until 15917"),
+        "{body}"
+    );
 }

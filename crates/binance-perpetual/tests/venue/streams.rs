@@ -89,7 +89,8 @@ fn books_are_chained() {
 fn events_in_full() {
     let mut client = Client::new();
     let public = client.connect("/public/ws/btcusdt@bookTicker/btcusdt@trade/btcusdt@depth5");
-    let market = client.connect("/market/ws/btcusdt@aggTrade/btcusdt@markPrice@1s/btcusdt@forceOrder/btcusdt@ticker");
+    let market =
+        client.connect("/market/ws/btcusdt@aggTrade/btcusdt@markPrice@1s/btcusdt@forceOrder/btcusdt@ticker");
     stir(&mut client);
     let heard = client.hear(public);
     let best = heard.iter().find(|event| event["e"] == "bookTicker").unwrap();
@@ -151,6 +152,9 @@ fn control_messages() {
     let get = r#"{"method":"GET_PROPERTY","params":["combined"],"id":2}"#;
     assert_eq!(client.say(id, get), [value!({"result": true, "id": 2})]);
     let wrong = r#"{"method":"SET_PROPERTY","params":["combined","yes"],"id":6}"#;
-    assert_eq!(client.say(id, wrong), [value!({"code": 1, "msg": "Invalid value type: expected Boolean", "id": 6})]);
+    assert_eq!(
+        client.say(id, wrong),
+        [value!({"code": 1, "msg": "Invalid value type: expected Boolean", "id": 6})]
+    );
     assert_eq!(client.say(id, "nonsense")[0]["code"], 3);
 }

@@ -10,7 +10,9 @@ const RESTING: &str = "side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=
 
 fn kinds(events: &[Value]) -> Vec<String> {
     let word = |event: &Value| match event["e"].as_str().unwrap() {
-        "ORDER_TRADE_UPDATE" => format!("{}:{}", event["o"]["x"].as_str().unwrap(), event["o"]["X"].as_str().unwrap()),
+        "ORDER_TRADE_UPDATE" => {
+            format!("{}:{}", event["o"]["x"].as_str().unwrap(), event["o"]["X"].as_str().unwrap())
+        }
         "ACCOUNT_UPDATE" => format!("ACCOUNT:{}", event["a"]["m"].as_str().unwrap()),
         other => other.to_owned(),
     };
@@ -30,10 +32,7 @@ fn listen_keys_live_for_an_hour() {
     assert_eq!(client.listen_key(), key);
     client.wait(60 * 60_000);
     let told = client.hear(id);
-    assert_eq!(
-        told,
-        [value!({"e":"listenKeyExpired","E":told[0]["E"],"listenKey":key})]
-    );
+    assert_eq!(told, [value!({"e":"listenKeyExpired","E":told[0]["E"],"listenKey":key})]);
     let late = client.send(Put, "/fapi/v1/listenKey", "", KEY);
     assert_eq!((late.status, &json(&late)["code"]), (400, &value!(-1125)));
     let fresh = client.listen_key();
@@ -83,7 +82,8 @@ fn fills_of_takers_and_makers() {
     let id = client.connect(&format!("/private/ws/{key}"));
     client.mark("91722.35");
     client.offer(Side::Sell, "91739.9", "0.002");
-    client.order("side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=91739.9&newClientOrderId=android_1");
+    client
+        .order("side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=91739.9&newClientOrderId=android_1");
     let heard = client.hear(id);
     assert_eq!(kinds(&heard), ["NEW:NEW", "ACCOUNT:ORDER", "TRADE_LITE", "TRADE:FILLED"]);
     let order = &heard[0]["o"]["i"];
@@ -139,8 +139,8 @@ fn amendments_cancels_and_expiries() {
     assert_eq!(kinds(&heard), ["NEW:NEW", "AMENDMENT:NEW", "CANCELED:CANCELED"]);
     assert_eq!((&heard[1]["o"]["q"], &heard[1]["o"]["b"]), (&value!("0.003"), &value!("180")));
     assert_eq!(heard[2]["o"]["c"], placed["clientOrderId"]);
-    client.offer(Side::Sell, "61850", "0.001");
-    client.order("side=BUY&type=LIMIT&timeInForce=IOC&quantity=0.002&price=61850");
+    client.offer(Side::Sell, "61850", "0.002");
+    client.order("side=BUY&type=LIMIT&timeInForce=IOC&quantity=0.003&price=61850");
     client.order("side=BUY&type=MARKET&quantity=0.002");
     let expired: Vec<Value> =
         client.hear(id).into_iter().filter(|event| event["o"]["x"] == "EXPIRED").collect();
@@ -175,7 +175,8 @@ fn settings_transfers_and_funding() {
     );
     client.hold(Side::Buy, "61837", "0.1");
     client.hear(id);
-    client.wait(8 * 3_600_000);
+    client.venue.exchange_mut().settle_funding("BTCUSDT").unwrap();
+    client.wait(0);
     let heard = client.hear(id);
     // Of a position with cross margin the balance alone is told; the symbol since 2026-08-11.
     let funding = heard.iter().find(|event| event["a"]["m"] == "FUNDING_FEE").unwrap();
@@ -192,11 +193,11 @@ fn margin_calls_and_liquidations() {
     client.hold(Side::Buy, "61837", "20");
     client.order("side=BUY&type=LIMIT&timeInForce=GTC&quantity=0.002&price=60000");
     let id = client.connect(&format!("/private/ws/{key}"));
-    client.mark("57160");
+    client.mark("57180");
     let heard = client.hear(id);
     assert_eq!(kinds(&heard), ["MARGIN_CALL"]);
     assert_eq!(names(&heard[0]["p"][0]), sorted("s ps pa mt iw mp up mm"));
-    assert_eq!([&heard[0]["p"][0]["mt"], &heard[0]["p"][0]["mp"]], ["CROSSED", "57160"]);
+    assert_eq!([&heard[0]["p"][0]["mt"], &heard[0]["p"][0]["mp"]], ["CROSSED", "57180"]);
     client.mark("56900");
     let heard = client.hear(id);
     let told = kinds(&heard);
@@ -219,5 +220,11 @@ fn deleveraged_accounts_are_told_so() {
     let heard = client.hear(id);
     let trade = heard.iter().find(|event| event["o"]["x"] == "CALCULATED").unwrap();
     assert_eq!((&trade["o"]["c"], &trade["o"]["S"]), (&value!("adl_autoclose"), &value!("BUY")));
-    assert!(client.venue.exchange().position(OTHER, "BTCUSDT", connector_core::position::PositionSide::Both).is_some());
+    assert!(
+        client
+            .venue
+            .exchange()
+            .position(OTHER, "BTCUSDT", connector_core::position::PositionSide::Both)
+            .is_some()
+    );
 }
