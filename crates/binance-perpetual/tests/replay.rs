@@ -1,5 +1,5 @@
 //! Generated recordings, linked as this venue links its messages, play back into the book they were made from.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,6 +8,11 @@ use binance_perpetual::BinancePerpetual;
 use connector_core::dialect::Symbols;
 use connector_qa::replay::{Outcome, Replay};
 use proptest::prelude::*;
+
+/// Side (true = bids), distance behind the best prices, amount.
+type Changes = Vec<(bool, u32, u32)>;
+/// Changes, and how many ids are skipped before them.
+type Step = (Changes, u64);
 
 /// A book in whole numbers, and the recording of how it came to be.
 struct Market {
@@ -90,13 +95,12 @@ fn replay(recording: &str) -> Outcome {
     replay.finish().unwrap()
 }
 
-/// Changes of levels behind the best ones, and how many ids are skipped before them.
-fn steps() -> impl Strategy<Value = Vec<(Vec<(bool, u32, u32)>, u64)>> {
+fn steps() -> impl Strategy<Value = Vec<Step>> {
     let change = (any::<bool>(), 0_u32..20, 0_u32..50);
     prop::collection::vec((prop::collection::vec(change, 0..6), 0_u64..100), 4..30)
 }
 
-fn recorded(steps: &[(Vec<(bool, u32, u32)>, u64)]) -> Market {
+fn recorded(steps: &[Step]) -> Market {
     let mut market = Market::new();
     for (index, (changes, skipped)) in steps.iter().enumerate() {
         market.change(changes, *skipped);
