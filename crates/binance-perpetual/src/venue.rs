@@ -61,12 +61,12 @@ impl Face for BinancePerpetualFace {
         &SPEC
     }
 
-    fn rest(&self) -> &'static Rest {
-        &crate::rest::REST
+    fn tick_period(&self) -> Option<Duration> {
+        u64::try_from(streams::TICK).ok().map(Duration::from_millis)
     }
 
-    fn extra(&self) -> &'static [Row] {
-        rows::EXTRA
+    fn rest(&self) -> &'static Rest {
+        &crate::rest::REST
     }
 
     fn setup(&self, seed: u64) -> Setup {
@@ -95,11 +95,12 @@ impl Face for BinancePerpetualFace {
         setup
     }
 
+    fn extra(&self) -> &'static [Row] {
+        rows::EXTRA
+    }
+
     fn http(&self, call: &Call<'_>, exchange: &mut Exchange) -> HttpResponse {
-        match serve(call, exchange) {
-            Ok(value) => answer::json(200, &value),
-            Err(refused) => refused.response(),
-        }
+        answer::of(serve(call, exchange))
     }
 
     fn refuse(&self, denied: &Denied, exchange: &Exchange) -> HttpResponse {
@@ -109,6 +110,7 @@ impl Face for BinancePerpetualFace {
         }
     }
 
+    // What an address carries is told by its class.
     fn accept(
         &self,
         path: &str,
@@ -150,10 +152,6 @@ impl Face for BinancePerpetualFace {
         }
     }
 
-    fn tick_period(&self) -> Option<Duration> {
-        u64::try_from(streams::TICK).ok().map(Duration::from_millis)
-    }
-
     fn tick(&self, session: &mut Session, exchange: &Exchange, out: &mut Outbox) {
         streams::tick(session, exchange, out);
     }
@@ -172,7 +170,7 @@ fn serve(call: &Call<'_>, exchange: &mut Exchange) -> Result<Value, Refused> {
     if row == rows::HISTORICAL_TRADES {
         return requests::public(row, params, exchange);
     }
-    requests::private(row, params, account, exchange)
+    requests::private(row, account, params, exchange)
 }
 
 /// Leverage brackets like those of the largest contracts: caps, highest leverage and maintenance ratio in ten thousandths.

@@ -94,10 +94,7 @@ impl Face for BinanceFace {
         if call.row.name == rows::LISTEN_KEY {
             return answer::html(410, "410 Gone");
         }
-        match serve(call, exchange) {
-            Ok(value) => answer::json(200, &value),
-            Err(refused) => refused.response(),
-        }
+        answer::of(serve(call, exchange))
     }
 
     fn refuse(&self, denied: &Denied, exchange: &Exchange) -> HttpResponse {

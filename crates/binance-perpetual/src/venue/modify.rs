@@ -17,6 +17,7 @@ pub(super) fn modify(
     exchange: &mut Exchange,
 ) -> Result<Value, Refused> {
     let market = params.market(exchange)?.clone();
+    let modify_id = params.integer("modifyId")?;
     let which = orders::which(params)?;
     let side = spot_binance::venue::orders::side(params)?;
     let amount = orders::quantity(params, &market)?;
@@ -38,7 +39,7 @@ pub(super) fn modify(
         Reject::UnknownOrder => refusals::no_order(),
         other => refusals::placement(other),
     })?;
-    Ok(orders::modified(&placed.order, params.0.get("modifyId")))
+    Ok(orders::modified(&placed.order, modify_id))
 }
 
 fn check(params: Params<'_>, order: &Order, side: Side) -> Result<(), Refused> {

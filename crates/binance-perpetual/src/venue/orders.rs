@@ -320,7 +320,7 @@ pub(super) fn placed(order: &Order, detail: Detail) -> Value {
 }
 
 /// The answer to a modification.
-pub(super) fn modified(order: &Order, modify_id: Option<&str>) -> Value {
+pub(super) fn modified(order: &Order, modify_id: Option<u64>) -> Value {
     let more = match modify_id {
         Some(id) => json!({ "pair": order.symbol, "modifyId": id }),
         None => json!({ "pair": order.symbol }),

@@ -61,8 +61,8 @@ pub(super) fn public(row: &str, params: Params<'_>, exchange: &Exchange) -> Resu
 /// Answers a request of an account that is authenticated and paid for.
 pub(super) fn private(
     row: &str,
-    params: Params<'_>,
     account: AccountId,
+    params: Params<'_>,
     exchange: &mut Exchange,
 ) -> Result<Value, Refused> {
     match row {

@@ -7,8 +7,8 @@ use spot_binance::family::{ORDERS_TEN_SECONDS, WEIGHT, either, page, weight};
 use crate::spec::ORDERS_MINUTE;
 
 const fn row(
-    name: &'static str,
     method: Method,
+    name: &'static str,
     path: &'static str,
     auth: Auth,
     costs: &'static [Cost],
@@ -18,11 +18,11 @@ const fn row(
 }
 
 const fn public(name: &'static str, path: &'static str, costs: &'static [Cost]) -> Row {
-    row(name, Method::Get, path, Auth::Public, costs)
+    row(Method::Get, name, path, Auth::Public, costs)
 }
 
 const fn private(name: &'static str, method: Method, path: &'static str, costs: &'static [Cost]) -> Row {
-    row(name, method, path, Auth::Signed, costs)
+    row(method, name, path, Auth::Signed, costs)
 }
 
 /// What a placement and a modification cost.
@@ -41,7 +41,7 @@ pub(super) fn permission(row: &Row) -> Permission {
 
 pub(super) const EXTRA: &[Row] = &[
     public("trades", "/fapi/v1/trades", &[weight(5)]),
-    row(HISTORICAL_TRADES, Method::Get, "/fapi/v1/historicalTrades", Auth::Keyed, &[weight(200)]),
+    row(Method::Get, HISTORICAL_TRADES, "/fapi/v1/historicalTrades", Auth::Keyed, &[weight(200)]),
     public("agg_trades", "/fapi/v1/aggTrades", &[weight(20)]),
     public("klines", "/fapi/v1/klines", &[KLINES]),
     public("last_price", "/fapi/v1/ticker/price", &[either("symbol", 1, 2)]),
@@ -72,5 +72,5 @@ pub(super) const EXTRA: &[Row] = &[
     private("order_limits", Method::Get, "/fapi/v1/rateLimit/order", &[weight(1)]),
     private("fee_burn", Method::Get, "/fapi/v1/feeBurn", &[weight(30)]),
     private("set_fee_burn", Method::Post, "/fapi/v1/feeBurn", &[weight(1)]),
-    row("end_listen_key", Method::Delete, "/fapi/v1/listenKey", Auth::Keyed, &[weight(1)]),
+    row(Method::Delete, "end_listen_key", "/fapi/v1/listenKey", Auth::Keyed, &[weight(1)]),
 ];

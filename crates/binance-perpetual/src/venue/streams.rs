@@ -38,7 +38,7 @@ pub(super) enum Class {
 /// What the venue keeps about a connection.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    streams: Streams,
+    told: Streams,
     class: Class,
     /// The events that are wanted, by listen key; absent keys want all.
     pub(super) filters: BTreeMap<SmolStr, Vec<SmolStr>>,
@@ -48,7 +48,7 @@ pub(super) struct State {
 
 impl Carries for State {
     fn streams(&mut self) -> &mut Streams {
-        &mut self.streams
+        &mut self.told
     }
 }
 
@@ -71,7 +71,7 @@ pub(super) fn opened(session: &mut Session, class: Class, path: &str, query: &st
     streams::opened::<State>(session, path, query)?;
     let state = session.state::<State>();
     state.class = class;
-    state.streams.flat = true;
+    state.told.flat = true;
     if class == Class::Private {
         let (keys, filters) = super::user::filters(query);
         state.filters = filters;
@@ -137,7 +137,7 @@ fn books(session: &mut Session, news: &News, exchange: &Exchange, out: &mut Outb
             for speed in ["", "@500ms"] {
                 let stream = format_smolstr!("{name}@depth{speed}");
                 if session.subscriptions.contains(&stream) {
-                    session.state::<State>().streams.slow.entry(stream).or_default().add(change);
+                    session.state::<State>().told.slow.entry(stream).or_default().add(change);
                 }
             }
         }
@@ -237,11 +237,11 @@ pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox)
 /// Sends the changes of books that have gathered for the streams of this speed.
 fn slow_depth(session: &mut Session, speed: &str, exchange: &Exchange, out: &mut Outbox) {
     let ending = format_smolstr!("@depth{speed}");
-    let slow = &mut session.state::<State>().streams.slow;
+    let slow = &mut session.state::<State>().told.slow;
     let due: Vec<SmolStr> = slow.keys().filter(|stream| stream.ends_with(ending.as_str())).cloned().collect();
     let now = exchange.now().millis();
     for stream in due {
-        let Some(changes) = session.state::<State>().streams.slow.remove(&stream) else { continue };
+        let Some(changes) = session.state::<State>().told.slow.remove(&stream) else { continue };
         let symbol = stream.split('@').next().unwrap_or_default().to_uppercase_smolstr();
         tell(session, &stream, out, || {
             let (bids, asks) = changes.levels();

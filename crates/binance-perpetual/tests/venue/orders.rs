@@ -201,7 +201,7 @@ fn modifications() {
     let target =
         |parameters: &str| format!("{ORDER}?symbol=BTCUSDT&origClientOrderId=moving&side=BUY&{parameters}");
     let moved = client.done(Put, &target("quantity=0.003&price=60001&modifyId=7"));
-    assert_eq!((&moved["orderId"], &moved["modifyId"]), (&placed["orderId"], &value!("7")));
+    assert_eq!((&moved["orderId"], &moved["modifyId"]), (&placed["orderId"], &value!(7)));
     assert_eq!(
         [&moved["price"], &moved["origQty"], &moved["pair"], &moved["status"]],
         ["60001", "0.003", "BTCUSDT", "NEW"]

@@ -209,6 +209,15 @@ pub const fn interval(seconds: u64) -> (u64, &'static str) {
     }
 }
 
+/// The answer to a request, or its refusal.
+#[must_use]
+pub fn of(served: Result<Value, Refused>) -> HttpResponse {
+    match served {
+        Ok(value) => json(200, &value),
+        Err(refused) => refused.response(),
+    }
+}
+
 /// An answer in JSON.
 #[must_use]
 pub fn json(status: u16, value: &Value) -> HttpResponse {
