@@ -199,7 +199,11 @@ impl<D: Dialect> Builder<D> {
             (config.journal, history) = (Some(run), Some(reader));
         }
         #[cfg(feature = "metrics")]
-        let metrics = self.metrics.clone().map(|metrics| (metrics, config.meter.clone()));
+        let metrics = self.metrics.clone().map(|metrics| {
+            let links = D::SPEC.links.iter().map(|link| link.name);
+            let links = links.chain(D::CALLS.map(|calls| calls.link.name)).collect();
+            (metrics, config.meter.clone(), links)
+        });
         let (rest_url, tap) = (config.urls.rest.clone(), config.tap.clone());
         let make = |now| Ok(Box::new(Engine::<D>::new(config, now)?) as Box<dyn Trading>);
         let journal = journal.map(|(journal, _)| (journal, self.durability));
@@ -317,8 +321,9 @@ struct Inner {
     driver: Arc<Driver>,
     history: Option<Arc<dyn History>>,
     tap: Tap,
+    /// With the names of all links there may be.
     #[cfg(feature = "metrics")]
-    metrics: Option<(crate::metrics::Metrics, crate::engine::Meter)>,
+    metrics: Option<(crate::metrics::Metrics, crate::engine::Meter, Vec<&'static str>)>,
 }
 
 impl Drop for Inner {
@@ -332,9 +337,8 @@ impl Inner {
         self.driver.stop();
         self.tap.close();
         #[cfg(feature = "metrics")]
-        if let Some((_, meter)) = &self.metrics {
-            let spec = self.driver.read(|engine| engine.spec());
-            meter.ended(spec.links.iter().map(|link| link.name));
+        if let Some((_, meter, links)) = &self.metrics {
+            meter.ended(links.iter().copied());
         }
     }
 }
@@ -720,7 +724,7 @@ impl Connector {
     /// Exports what was filled since the last export. What the sink refuses, or has not taken in time, stays with the
     /// [`Metrics`](crate::metrics::Metrics).
     async fn flush(&self, deadline: tokio::time::Instant) {
-        let Some((metrics, _)) = self.inner.metrics.clone() else { return };
+        let Some((metrics, ..)) = self.inner.metrics.clone() else { return };
         let deadline = deadline.max(tokio::time::Instant::now() + LAST_EXPORT);
         let export = tokio::task::spawn_blocking(move || metrics.export());
         match tokio::time::timeout_at(deadline, export).await {
