@@ -185,6 +185,7 @@ impl Dialect for Toy {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the type of a decoder")]
 fn decode(payload: Payload<'_>, out: &mut dyn Sink) -> Result<(), DecodeError> {
     read(payload.bytes, payload.symbols, out);
     Ok(())
