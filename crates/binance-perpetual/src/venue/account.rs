@@ -14,9 +14,8 @@ use serde_json::{Number, Value, json};
 use spot_binance::venue::answer::Refused;
 use spot_binance::venue::params::Params;
 
-use super::market::{plain, with};
+use super::market::{money, plain, with};
 use super::orders::position_side_word;
-use crate::wire::Num;
 
 /// The asset that totals are told in.
 const TOTALS: &str = "USDT";
@@ -32,9 +31,9 @@ fn margins(account: AccountId, exchange: &Exchange) -> Vec<MarginView> {
 pub(super) fn balances(account: AccountId, exchange: &Exchange) -> Value {
     let rows = margins(account, exchange).into_iter().map(|view| {
         json!({
-            "accountAlias": "SgsR", "asset": view.asset, "balance": Num(view.wallet),
-            "crossWalletBalance": Num(view.cross_wallet), "crossUnPnl": Num(view.cross_unrealised),
-            "availableBalance": Num(view.available), "maxWithdrawAmount": Num(view.withdrawable),
+            "accountAlias": "SgsR", "asset": view.asset, "balance": money(view.wallet),
+            "crossWalletBalance": money(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
+            "availableBalance": money(view.available), "maxWithdrawAmount": money(view.withdrawable),
             "marginAvailable": true, "updateTime": view.updated.millis(),
         })
     });
@@ -43,12 +42,12 @@ pub(super) fn balances(account: AccountId, exchange: &Exchange) -> Value {
 
 fn asset(view: &MarginView) -> Value {
     json!({
-        "asset": view.asset, "walletBalance": Num(view.wallet), "unrealizedProfit": Num(view.unrealised),
-        "marginBalance": Num(view.margin_balance), "maintMargin": Num(view.maintenance_margin),
-        "initialMargin": Num(view.position_margin + view.order_margin),
-        "positionInitialMargin": Num(view.position_margin), "openOrderInitialMargin": Num(view.order_margin),
-        "crossWalletBalance": Num(view.cross_wallet), "crossUnPnl": Num(view.cross_unrealised),
-        "availableBalance": Num(view.available), "maxWithdrawAmount": Num(view.withdrawable),
+        "asset": view.asset, "walletBalance": money(view.wallet), "unrealizedProfit": money(view.unrealised),
+        "marginBalance": money(view.margin_balance), "maintMargin": money(view.maintenance_margin),
+        "initialMargin": money(view.position_margin + view.order_margin),
+        "positionInitialMargin": money(view.position_margin), "openOrderInitialMargin": money(view.order_margin),
+        "crossWalletBalance": money(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
+        "availableBalance": money(view.available), "maxWithdrawAmount": money(view.withdrawable),
         "updateTime": view.updated.millis(),
     })
 }
@@ -57,13 +56,13 @@ fn asset(view: &MarginView) -> Value {
 fn totals(account: AccountId, exchange: &Exchange) -> Value {
     let total = exchange.margin(account, &Asset::new(TOTALS));
     json!({
-        "totalInitialMargin": Num(total.position_margin + total.order_margin),
-        "totalMaintMargin": Num(total.maintenance_margin), "totalWalletBalance": Num(total.wallet),
-        "totalUnrealizedProfit": Num(total.unrealised), "totalMarginBalance": Num(total.margin_balance),
-        "totalPositionInitialMargin": Num(total.position_margin),
-        "totalOpenOrderInitialMargin": Num(total.order_margin),
-        "totalCrossWalletBalance": Num(total.cross_wallet), "totalCrossUnPnl": Num(total.cross_unrealised),
-        "availableBalance": Num(total.available), "maxWithdrawAmount": Num(total.withdrawable),
+        "totalInitialMargin": money(total.position_margin + total.order_margin),
+        "totalMaintMargin": money(total.maintenance_margin), "totalWalletBalance": money(total.wallet),
+        "totalUnrealizedProfit": money(total.unrealised), "totalMarginBalance": money(total.margin_balance),
+        "totalPositionInitialMargin": money(total.position_margin),
+        "totalOpenOrderInitialMargin": money(total.order_margin),
+        "totalCrossWalletBalance": money(total.cross_wallet), "totalCrossUnPnl": money(total.cross_unrealised),
+        "availableBalance": money(total.available), "maxWithdrawAmount": money(total.withdrawable),
     })
 }
 
@@ -83,11 +82,11 @@ pub(super) fn account(account: AccountId, exchange: &Exchange) -> Value {
         .map(|view| {
             json!({
                 "symbol": view.symbol, "positionSide": position_side_word(view.side),
-                "positionAmt": plain(view.amount), "unrealizedProfit": Num(view.unrealised),
-                "isolatedMargin": Num(isolated_margin(&view)), "notional": Num(view.notional),
-                "isolatedWallet": Num(view.isolated_wallet),
-                "initialMargin": Num(view.initial_margin + view.order_margin),
-                "maintMargin": Num(view.maintenance_margin), "updateTime": view.updated.millis(),
+                "positionAmt": plain(view.amount), "unrealizedProfit": money(view.unrealised),
+                "isolatedMargin": money(isolated_margin(&view)), "notional": money(view.notional),
+                "isolatedWallet": money(view.isolated_wallet),
+                "initialMargin": money(view.initial_margin + view.order_margin),
+                "maintMargin": money(view.maintenance_margin), "updateTime": view.updated.millis(),
             })
         })
         .collect();
@@ -102,16 +101,16 @@ pub(super) fn account_v2(account: AccountId, exchange: &Exchange) -> Value {
     let positions: Vec<Value> = views
         .map(|view| {
             json!({
-                "symbol": view.symbol, "initialMargin": Num(view.initial_margin + view.order_margin),
-                "maintMargin": Num(view.maintenance_margin), "unrealizedProfit": Num(view.unrealised),
-                "positionInitialMargin": Num(view.initial_margin),
-                "openOrderInitialMargin": Num(view.order_margin), "leverage": plain(view.leverage),
+                "symbol": view.symbol, "initialMargin": money(view.initial_margin + view.order_margin),
+                "maintMargin": money(view.maintenance_margin), "unrealizedProfit": money(view.unrealised),
+                "positionInitialMargin": money(view.initial_margin),
+                "openOrderInitialMargin": money(view.order_margin), "leverage": plain(view.leverage),
                 "isolated": view.margin_mode == MarginMode::Isolated, "entryPrice": plain(view.entry_price),
                 "breakEvenPrice": plain(view.break_even),
                 "maxNotional": max_notional(exchange, &view.symbol, view.leverage),
-                "bidNotional": Num(view.bid_notional), "askNotional": Num(view.ask_notional),
+                "bidNotional": money(view.bid_notional), "askNotional": money(view.ask_notional),
                 "positionSide": position_side_word(view.side), "positionAmt": plain(view.amount),
-                "notional": Num(view.notional), "isolatedWallet": Num(view.isolated_wallet),
+                "notional": money(view.notional), "isolatedWallet": money(view.isolated_wallet),
                 "updateTime": view.updated.millis(),
             })
         })
@@ -144,11 +143,11 @@ pub(super) fn positions(account: AccountId, symbol: Option<&str>, exchange: &Exc
                 risk(&view),
                 json!({
                     "marginAsset": view.collateral,
-                    "initialMargin": Num(view.initial_margin + view.order_margin),
-                    "maintMargin": Num(view.maintenance_margin),
-                    "positionInitialMargin": Num(view.initial_margin),
-                    "openOrderInitialMargin": Num(view.order_margin), "adl": view.deleverage_rank,
-                    "bidNotional": Num(view.bid_notional), "askNotional": Num(view.ask_notional),
+                    "initialMargin": money(view.initial_margin + view.order_margin),
+                    "maintMargin": money(view.maintenance_margin),
+                    "positionInitialMargin": money(view.initial_margin),
+                    "openOrderInitialMargin": money(view.order_margin), "adl": view.deleverage_rank,
+                    "bidNotional": money(view.bid_notional), "askNotional": money(view.ask_notional),
                 }),
             )
         })
@@ -160,11 +159,11 @@ fn risk(view: &PositionView) -> Value {
     json!({
         "symbol": view.symbol, "positionSide": position_side_word(view.side),
         "positionAmt": plain(view.amount), "entryPrice": plain(view.entry_price),
-        "breakEvenPrice": plain(view.break_even), "markPrice": Num(view.mark_price),
-        "unRealizedProfit": Num(view.unrealised),
+        "breakEvenPrice": plain(view.break_even), "markPrice": money(view.mark_price),
+        "unRealizedProfit": money(view.unrealised),
         "liquidationPrice": view.liquidation_price.map_or_else(|| "0".to_owned(), |price| format!("{price:.8}")),
-        "isolatedMargin": Num(isolated_margin(view)), "notional": Num(view.notional),
-        "isolatedWallet": Num(view.isolated_wallet), "updateTime": view.updated.millis(),
+        "isolatedMargin": money(isolated_margin(view)), "notional": money(view.notional),
+        "isolatedWallet": money(view.isolated_wallet), "updateTime": view.updated.millis(),
     })
 }
 
@@ -274,7 +273,7 @@ pub(super) fn income(income: &Income) -> Value {
     let trade_id = income.trade_id.map(|id| id.to_string()).unwrap_or_default();
     json!({
         "symbol": income.symbol.as_deref().unwrap_or_default(), "incomeType": kind,
-        "income": Num(income.amount), "asset": income.asset,
+        "income": money(income.amount), "asset": income.asset,
         "info": if trade_id.is_empty() { kind } else { &trade_id }, "time": income.time.millis(),
         "tranId": income.id, "tradeId": trade_id,
     })

@@ -29,6 +29,11 @@ pub(super) fn plain(number: Decimal) -> String {
     number.normalize().to_string()
 }
 
+/// An amount of money that is reckoned, with the eight decimals the venue gives it.
+pub(super) fn money(amount: Decimal) -> Num {
+    Num(amount.round_dp(8))
+}
+
 /// Adds members to an object.
 pub(super) fn with(mut value: Value, more: Value) -> Value {
     if let (Some(fields), Value::Object(more)) = (value.as_object_mut(), more) {
@@ -302,9 +307,12 @@ fn candles(exchange: &Exchange, symbol: &str, length: i64) -> Vec<Candle> {
     all
 }
 
-/// `klines`.
+/// `klines` and `continuousKlines`; the contract that goes on for ever is the perpetual one.
 pub(super) fn klines(params: Params<'_>, exchange: &Exchange) -> Result<Value, Refused> {
-    let symbol = symbol(params, exchange)?;
+    let symbol = match params.optional("pair")? {
+        Some(pair) => exchange.market(pair).ok_or_else(Refused::invalid_symbol)?.symbol.clone(),
+        None => symbol(params, exchange)?,
+    };
     let length =
         interval(params.required("interval")?).ok_or_else(|| Refused::new(-1120, "Invalid interval."))?;
     let (since, until) = (params.millis("startTime")?, params.millis("endTime")?);
@@ -321,12 +329,24 @@ pub(super) fn klines(params: Params<'_>, exchange: &Exchange) -> Result<Value, R
     Ok(found.iter().map(Candle::row).collect())
 }
 
-/// The event of a candle stream, if there has been a trade.
-pub(super) fn kline_event(exchange: &Exchange, symbol: &str, word: &str) -> Option<Value> {
+/// The event of a candle stream, by its name, if there is such a stream and there has been a trade.
+pub(super) fn kline_event(exchange: &Exchange, stream: &str) -> Option<Value> {
     let now = exchange.now().millis();
-    let all = candles(exchange, symbol, interval(word)?);
-    let candle = all.last()?;
-    Some(json!({ "e": "kline", "E": now, "s": symbol, "k": candle.event(word, now) }))
+    let latest = |name: &str, word: &str| {
+        let symbol = name.to_uppercase();
+        let candle = candles(exchange, &symbol, interval(word)?).pop()?;
+        Some((symbol, candle.event(word, now)))
+    };
+    if let Some((pair, word)) = stream.split_once("_perpetual@continuousKline_") {
+        let (pair, candle) = latest(pair, word)?;
+        let candle = without(candle, &["s"]);
+        return Some(
+            json!({ "e": "continuous_kline", "E": now, "ps": pair, "ct": "PERPETUAL", "k": candle }),
+        );
+    }
+    let (name, word) = stream.split_once("@kline_")?;
+    let (symbol, candle) = latest(name, word)?;
+    Some(json!({ "e": "kline", "E": now, "s": symbol, "k": candle }))
 }
 
 /// The symbol asked about.

@@ -44,6 +44,7 @@ pub(super) const EXTRA: &[Row] = &[
     row(Method::Get, HISTORICAL_TRADES, "/fapi/v1/historicalTrades", Auth::Keyed, &[weight(200)]),
     public("agg_trades", "/fapi/v1/aggTrades", &[weight(20)]),
     public("klines", "/fapi/v1/klines", &[KLINES]),
+    public("klines", "/fapi/v1/continuousKlines", &[KLINES]),
     public("last_price", "/fapi/v1/ticker/price", &[either("symbol", 1, 2)]),
     public("book_ticker", "/fapi/v1/ticker/bookTicker", &[either("symbol", 2, 5)]),
     public("ticker_24h", "/fapi/v1/ticker/24hr", &[either("symbol", 1, 40)]),

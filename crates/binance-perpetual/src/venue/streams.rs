@@ -289,12 +289,12 @@ fn summaries(session: &mut Session, exchange: &Exchange, out: &mut Outbox) {
 }
 
 fn candles_and_marks(session: &mut Session, exchange: &Exchange, out: &mut Outbox) {
-    let candles = session.subscriptions.iter().filter(|stream| stream.contains("@kline_")).cloned();
-    for stream in candles.collect::<Vec<SmolStr>>() {
-        let Some((name, word)) = stream.split_once("@kline_") else { continue };
-        if let Some(event) = market::kline_event(exchange, &name.to_uppercase_smolstr(), word) {
-            tell(session, &stream, out, || event);
-        }
+    let events = session
+        .subscriptions
+        .iter()
+        .filter_map(|stream| Some((stream.clone(), market::kline_event(exchange, stream)?)));
+    for (stream, event) in events.collect::<Vec<_>>() {
+        tell(session, &stream, out, || event);
     }
     let seconds = exchange.now().millis().div_euclid(1000);
     for (stream, period) in [("!markPrice@arr@1s", 1), ("!markPrice@arr", 3)] {

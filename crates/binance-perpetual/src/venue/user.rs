@@ -17,7 +17,7 @@ use spot_binance::venue::orders::{signed, status, stp_word};
 use spot_binance::venue::streams::Carries as _;
 
 use super::account;
-use super::market::with;
+use super::market::{money, with};
 use super::orders::{average, expiry_reason, position_side_word, time_in_force, told_client_id, type_word};
 use super::streams::State;
 use crate::wire::{self, Num};
@@ -136,10 +136,10 @@ fn called(view: &PositionView) -> wire::CalledPosition<'_> {
         position_side: position_side_word(view.side),
         amount: Num(view.amount),
         margin_type: if isolated { "ISOLATED" } else { "CROSSED" },
-        isolated_wallet: Num(view.isolated_wallet),
-        mark_price: Num(view.mark_price),
-        unrealized: Num(view.unrealised),
-        maintenance_margin: Num(view.maintenance_margin),
+        isolated_wallet: money(view.isolated_wallet),
+        mark_price: money(view.mark_price),
+        unrealized: money(view.unrealised),
+        maintenance_margin: money(view.maintenance_margin),
     }
 }
 
@@ -161,19 +161,19 @@ fn account_update(
     };
     let balances = balances.iter().map(|change| wire::BalanceChange {
         asset: change.asset.as_str(),
-        wallet_balance: Num(change.wallet),
-        cross_wallet_balance: Num(change.cross_wallet),
-        change: Num(change.change),
+        wallet_balance: money(change.wallet),
+        cross_wallet_balance: money(change.cross_wallet),
+        change: money(change.change),
     });
     let positions = positions.iter().map(|view| wire::PositionChange {
         symbol: &view.symbol,
         amount: Num(view.amount),
         entry_price: Num(view.entry_price),
         break_even_price: Num(view.break_even),
-        realized: Num(view.realised),
-        unrealized: Num(view.unrealised),
+        realized: money(view.realised),
+        unrealized: money(view.unrealised),
         margin_type: if view.margin_mode == MarginMode::Isolated { "isolated" } else { "cross" },
-        isolated_wallet: Num(view.isolated_wallet),
+        isolated_wallet: money(view.isolated_wallet),
         position_side: position_side_word(view.side),
         margin_asset: view.collateral.as_str(),
     });

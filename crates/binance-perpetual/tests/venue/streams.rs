@@ -36,11 +36,12 @@ fn every_path_has_its_streams() {
         "btcusdt@ticker",
         "btcusdt@miniTicker",
         "btcusdt@kline_1m",
+        "btcusdt_perpetual@continuousKline_1m",
     ];
     let mut client = Client::new();
     for (path, expected) in [
         ("/public/ws", "bookTicker depthUpdate"),
-        ("/market/ws", "24hrMiniTicker 24hrTicker aggTrade kline markPriceUpdate"),
+        ("/market/ws", "24hrMiniTicker 24hrTicker aggTrade continuous_kline kline markPriceUpdate"),
         ("/private/ws", ""),
         ("/ws", "bookTicker depthUpdate"),
     ] {
