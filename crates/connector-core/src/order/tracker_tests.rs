@@ -345,6 +345,32 @@ fn never_accepted_needs_both_proofs_after_the_window() {
     assert!(t.is_idle());
 }
 
+/// However far apart the questions are by then, one comes when its answer counts, and the other source is asked at once.
+#[test]
+fn absence_is_known_as_soon_as_it_can_be() {
+    let mut t = placed();
+    t.place_failed(at(1), &id(), &error(Cause::Network, Effect::Unknown));
+    assert_eq!(t.told(), ["unknown"]);
+    let visible = u64::try_from(VISIBILITY.as_millis()).unwrap();
+    let mut told = Vec::new();
+    for _ in 0..20 {
+        let due = t.deadline().unwrap().0.div_ceil(1_000_000);
+        for want in t.wants(at(due)) {
+            match want {
+                Want::QueryOrder(id) => t.not_found(at(due + 5), &id, VISIBILITY),
+                Want::OpenOrders(pair) => t.open_orders_snapshot(at(due + 5), Some(&pair), &[], at(due).mono),
+                other => panic!("{other:?}"),
+            }
+        }
+        told = t.told();
+        if !told.is_empty() {
+            assert!((visible..visible + 50).contains(&due), "at {due} ms");
+            break;
+        }
+    }
+    assert_eq!(told, ["failed"]);
+}
+
 #[test]
 fn an_anonymous_open_order_proves_no_absence() {
     let mut t = placed();
