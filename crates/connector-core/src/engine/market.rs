@@ -516,6 +516,7 @@ impl<D: Dialect> Engine<D> {
         let first = self.rules.is_empty();
         self.rules = rules;
         self.rules_rest.0 = now.mono.after(RULES_GAP);
+        self.margins_of_new(now, &changed);
         if !first && !changed.is_empty() {
             self.emit(Event::RulesChanged { time: now.utc, rules: changed.into() });
         }

@@ -464,7 +464,7 @@ impl<D: Dialect> Engine<D> {
             }
         }
         if Self::is_perpetual() {
-            self.begin_funding(now);
+            self.begin_perpetual(now);
         }
     }
 }

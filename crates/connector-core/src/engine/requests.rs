@@ -484,6 +484,7 @@ impl<D: Dialect> Engine<D> {
             Job::Place(id) => {
                 self.note_cut_off(id, &error);
                 self.tracker.place_failed(now, id, &error);
+                self.doubt_positions(now, &error);
             }
             Job::Cancel(id) => self.tracker.cancel_failed(now, id, &error),
             Job::Query(id) => self.query_failed(now, id, &error),

@@ -153,7 +153,7 @@ fn news(now: Now, pair: &Pair, rates: &FundingRates, told: &mut Told) -> Option<
 
 impl<D: Dialect> Engine<D> {
     /// Begins to watch what is due.
-    pub(in crate::engine) fn begin_funding(&mut self, now: Now) {
+    pub(super) fn begin_funding(&mut self, now: Now) {
         self.perpetual.funding.read_at = now.mono;
         for pair in self.feeds.pairs(|_| true) {
             let event = self.perpetual.funding.follow(now, &pair);

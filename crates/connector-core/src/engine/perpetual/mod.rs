@@ -7,17 +7,18 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::Engine;
 use super::requests::Job;
+use super::{Engine, Phase, Timer};
 use crate::dialect::{Dialect, FundingInfoRest, Kind, Login, PerpetualRest};
 use crate::error::{Cause, Effect, Error};
 use crate::event::{self, Event};
 use crate::journal::Run;
-use crate::message::{LeverageBracket, LeverageReport, MarginCall, Message};
+use crate::message::{LeverageBracket, LeverageReport, MarginCall, Message, TradingRule};
 use crate::number::serialize_plain_option as plain_option;
 use crate::pair::Pair;
 use crate::position::{MarginMode, PositionMode};
@@ -26,6 +27,9 @@ use crate::time::{Now, UnixNanos};
 pub(super) use funding::Funding;
 pub(super) use positions::Book;
 pub(super) use settings::{Setting, Settings};
+
+/// How often brackets are read again: venues change them now and then.
+const BRACKETS_PERIOD: Duration = Duration::from_secs(3_600);
 
 /// How positions of a pair are margined, as far as it is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -105,6 +109,29 @@ impl<D: Dialect> Engine<D> {
         self.perpetual.starting.clone_from(&jobs);
         for job in jobs {
             self.request(now, job);
+        }
+    }
+
+    /// Markets were listed: how they are margined is not known yet.
+    pub(super) fn margins_of_new(&mut self, now: Now, listed: &[TradingRule]) {
+        if !Self::is_perpetual() || !self.trades() || self.phase != Phase::Running {
+            return;
+        }
+        let new = |rule: &TradingRule| !self.perpetual.brackets.contains_key(&rule.pair);
+        if let Some(rest) = Self::perpetual_rest().filter(|_| listed.iter().any(new)) {
+            let leverage = rest.leverage.is_some().then_some(Job::Leverage);
+            let brackets = rest.brackets.is_some().then_some(Job::Brackets);
+            for job in leverage.into_iter().chain(brackets) {
+                self.request(now, job);
+            }
+        }
+    }
+
+    /// Begins what goes on beside orders and books.
+    pub(super) fn begin_perpetual(&mut self, now: Now) {
+        self.begin_funding(now);
+        if self.trades() && Self::perpetual_rest().is_some_and(|rest| rest.brackets.is_some()) {
+            self.set_timer(now.mono.after(BRACKETS_PERIOD), Timer::Refresh(Job::Brackets, BRACKETS_PERIOD));
         }
     }
 

@@ -175,6 +175,16 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
+    /// The venue refuses an order because of what is open, or how: what is known of that here may be old.
+    pub(in crate::engine) fn doubt_positions(&mut self, now: Now, error: &Error) {
+        if Self::is_perpetual() && error.cause == Cause::Position && error.effect == Effect::Rejected {
+            if Self::perpetual_rest().is_some_and(|rest| rest.position_mode.is_some()) {
+                self.request(now, Job::PositionMode);
+            }
+            self.request(now, Job::Positions);
+        }
+    }
+
     /// Tells a position if it is another than was told, once there is a reason for the change.
     fn announce(&mut self, now: Now, place: Place, named: Option<PositionCause>) {
         let book = &mut self.perpetual.book;

@@ -225,6 +225,30 @@ fn orders_say_what_they_do_to_a_position() {
 }
 
 #[test]
+fn what_the_venue_refuses_for_its_positions_is_looked_at_again() {
+    let mut bench = Bench::ready();
+    bench.say("user", "fill BTC-USDT - 1 buy 100 2 5 - -");
+    bench.told();
+    bench.answer_once("place", "error stands");
+    bench.answer("positions", "leg BTC-USDT long 2 100 -");
+    bench.answer("position_mode", "mode hedge");
+    let order = NewOrder::limit(pair(), Side::Sell, number("1"), number("100")).close();
+    bench.engine.place(bench.now, order).unwrap();
+    bench.pump();
+    // Somebody has closed everything, changed the mode and opened it again.
+    assert_eq!(bench.engine.position_mode(), Some(PositionMode::Hedge));
+    assert_eq!(bench.engine.positions()[0].side, PositionSide::Long);
+    assert_eq!(bench.told(), ["BTC-USDT both 0 external", "mode hedge", "BTC-USDT long 2 found"]);
+    // A contract is listed while we trade: how it is margined is asked for.
+    bench.asked.clear();
+    bench.answer("rules", "rule BTC-USDT\nrule ETH-USDT\nrule XRP-USDT");
+    bench.answer("leverage", "leverage XRP-USDT 5");
+    bench.pass(SECOND * 1_900);
+    assert_eq!((bench.count("leverage"), bench.count("brackets")), (1, 1));
+    assert_eq!(bench.engine.margin(&"XRP-USDT".parse().unwrap()).leverage, Some(number("5")));
+}
+
+#[test]
 fn leverage_is_set_within_its_brackets() {
     let mut bench = Bench::ready();
     let set = |bench: &mut Bench, leverage: &str| {

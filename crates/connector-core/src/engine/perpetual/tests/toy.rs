@@ -95,6 +95,7 @@ static SPEC: Spec = Spec {
         Fault::no(&["key"], Cause::Credentials),
         Fault::no(&["same"], Cause::Unchanged),
         Fault::no(&["no"], Cause::TradingRule),
+        Fault::no(&["stands"], Cause::Position),
     ],
     faults_source: SOURCE,
     visibility: Duration::from_secs(1),
