@@ -24,7 +24,6 @@ use connector_core::wire::HttpResponse;
 use connector_venue::exchange::Exchange;
 use connector_venue::face::{Call, Denied, Face, Outbox, Peer, Session};
 use connector_venue::keys::ApiKey;
-use connector_venue::limits::OrderCountPolicy;
 use connector_venue::news::News;
 use connector_venue::orders::AccountId;
 use connector_venue::perpetual::{Bracket, ContractSetup, PerpetualSetup};
@@ -32,12 +31,11 @@ pub use connector_venue::server::Server;
 use connector_venue::setup::{AccountSetup, Fees, Liveliness, MarketSetup, MarketStatus, Rules, Setup};
 use serde_json::Value;
 use smol_str::SmolStr;
-use spot_binance::family::ORDERS_TEN_SECONDS;
 use spot_binance::venue::answer::{self, Refused};
 use spot_binance::venue::auth;
 use spot_binance::venue::params::Params;
 
-use crate::spec::{ORDERS_MINUTE, SPEC};
+use crate::spec::SPEC;
 use crate::venue::streams::Class;
 
 /// The face of Binance USDⓈ-M.
@@ -81,10 +79,6 @@ impl Face for BinancePerpetualFace {
             setup.keys.push(ApiKey::hmac(key, account, secret));
         }
         setup.pools = SPEC.pools.to_vec();
-        setup.order_count = OrderCountPolicy {
-            pools: [ORDERS_TEN_SECONDS, ORDERS_MINUTE].map(SmolStr::new_static).to_vec(),
-            ..OrderCountPolicy::default()
-        };
         setup.first_order_id = 22_542_179;
         setup.perpetual = PerpetualSetup {
             liquidation_prefix: SmolStr::new_static("autoclose-"),

@@ -16,6 +16,7 @@ use spot_binance::venue::params::Params;
 
 use super::market::{money, plain, with};
 use super::orders::position_side_word;
+use crate::wire::Num;
 
 /// The asset that totals are told in.
 const TOTALS: &str = "USDT";
@@ -31,9 +32,9 @@ fn margins(account: AccountId, exchange: &Exchange) -> Vec<MarginView> {
 pub(super) fn balances(account: AccountId, exchange: &Exchange) -> Value {
     let rows = margins(account, exchange).into_iter().map(|view| {
         json!({
-            "accountAlias": "SgsR", "asset": view.asset, "balance": money(view.wallet),
-            "crossWalletBalance": money(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
-            "availableBalance": money(view.available), "maxWithdrawAmount": money(view.withdrawable),
+            "accountAlias": "SgsR", "asset": view.asset, "balance": Num(view.wallet),
+            "crossWalletBalance": Num(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
+            "availableBalance": Num(view.available), "maxWithdrawAmount": Num(view.withdrawable),
             "marginAvailable": true, "updateTime": view.updated.millis(),
         })
     });
@@ -42,12 +43,12 @@ pub(super) fn balances(account: AccountId, exchange: &Exchange) -> Value {
 
 fn asset(view: &MarginView) -> Value {
     json!({
-        "asset": view.asset, "walletBalance": money(view.wallet), "unrealizedProfit": money(view.unrealised),
-        "marginBalance": money(view.margin_balance), "maintMargin": money(view.maintenance_margin),
+        "asset": view.asset, "walletBalance": Num(view.wallet), "unrealizedProfit": money(view.unrealised),
+        "marginBalance": Num(view.margin_balance), "maintMargin": money(view.maintenance_margin),
         "initialMargin": money(view.position_margin + view.order_margin),
         "positionInitialMargin": money(view.position_margin), "openOrderInitialMargin": money(view.order_margin),
-        "crossWalletBalance": money(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
-        "availableBalance": money(view.available), "maxWithdrawAmount": money(view.withdrawable),
+        "crossWalletBalance": Num(view.cross_wallet), "crossUnPnl": money(view.cross_unrealised),
+        "availableBalance": Num(view.available), "maxWithdrawAmount": Num(view.withdrawable),
         "updateTime": view.updated.millis(),
     })
 }
@@ -57,12 +58,12 @@ fn totals(account: AccountId, exchange: &Exchange) -> Value {
     let total = exchange.margin(account, &Asset::new(TOTALS));
     json!({
         "totalInitialMargin": money(total.position_margin + total.order_margin),
-        "totalMaintMargin": money(total.maintenance_margin), "totalWalletBalance": money(total.wallet),
-        "totalUnrealizedProfit": money(total.unrealised), "totalMarginBalance": money(total.margin_balance),
+        "totalMaintMargin": money(total.maintenance_margin), "totalWalletBalance": Num(total.wallet),
+        "totalUnrealizedProfit": money(total.unrealised), "totalMarginBalance": Num(total.margin_balance),
         "totalPositionInitialMargin": money(total.position_margin),
         "totalOpenOrderInitialMargin": money(total.order_margin),
-        "totalCrossWalletBalance": money(total.cross_wallet), "totalCrossUnPnl": money(total.cross_unrealised),
-        "availableBalance": money(total.available), "maxWithdrawAmount": money(total.withdrawable),
+        "totalCrossWalletBalance": Num(total.cross_wallet), "totalCrossUnPnl": money(total.cross_unrealised),
+        "availableBalance": Num(total.available), "maxWithdrawAmount": Num(total.withdrawable),
     })
 }
 
@@ -273,7 +274,7 @@ pub(super) fn income(income: &Income) -> Value {
     let trade_id = income.trade_id.map(|id| id.to_string()).unwrap_or_default();
     json!({
         "symbol": income.symbol.as_deref().unwrap_or_default(), "incomeType": kind,
-        "income": money(income.amount), "asset": income.asset,
+        "income": Num(income.amount), "asset": income.asset,
         "info": if trade_id.is_empty() { kind } else { &trade_id }, "time": income.time.millis(),
         "tranId": income.id, "tradeId": trade_id,
     })

@@ -29,7 +29,8 @@ pub(super) fn plain(number: Decimal) -> String {
     number.normalize().to_string()
 }
 
-/// An amount of money that is reckoned, with the eight decimals the venue gives it.
+/// What margins and profits come to at the mark price, with the eight decimals the venue gives them. What is in a wallet is told as
+/// the exchange keeps it.
 pub(super) fn money(amount: Decimal) -> Num {
     Num(amount.round_dp(8))
 }

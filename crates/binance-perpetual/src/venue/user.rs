@@ -161,9 +161,9 @@ fn account_update(
     };
     let balances = balances.iter().map(|change| wire::BalanceChange {
         asset: change.asset.as_str(),
-        wallet_balance: money(change.wallet),
-        cross_wallet_balance: money(change.cross_wallet),
-        change: money(change.change),
+        wallet_balance: Num(change.wallet),
+        cross_wallet_balance: Num(change.cross_wallet),
+        change: Num(change.change),
     });
     let positions = positions.iter().map(|view| wire::PositionChange {
         symbol: &view.symbol,
