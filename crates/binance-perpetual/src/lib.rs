@@ -3,6 +3,42 @@
 //! Declarations and pure functions over the core's [`Dialect`]: what the venue has ([`Dialect::SPEC`]), its requests
 //! ([`Dialect::REST`]) and its streams. The account's events come over a stream opened by a listen key. What this API shares
 //! with spot's stands in [`spot_binance::family`].
+//!
+//! A position opened and closed, on an exchange of one's own (feature `venue`); leave `exchange` and `urls` out, with your own key,
+//! to trade on the real one:
+//!
+#![cfg_attr(feature = "venue", doc = "```")]
+#![cfg_attr(not(feature = "venue"), doc = "```ignore")]
+//! use binance_perpetual::{BinancePerpetual, venue};
+//! use connector_core::event::Event;
+//! use connector_core::order::{NewOrder, Side};
+//! use connector_core::{Connector, Decimal, Pair, position::PositionSide};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let exchange = venue::Server::serve(venue::BinancePerpetualFace, 7).await?;
+//! let pair: Pair = "BTC-USDT".parse()?;
+//! let builder = Connector::builder(BinancePerpetual).urls(exchange.urls()).pairs([pair.clone()]);
+//! let binance = builder.credentials(exchange.credentials().ok_or("no key")?).connect().await?;
+//! let mut events = binance.events();
+//! binance.set_leverage(&pair, Decimal::from(5))?;
+//! let amount: Decimal = "0.01".parse()?;
+//! binance.place(NewOrder::market(pair.clone(), Side::Buy, amount).open())?;
+//! while let Some(event) = events.next().await.transpose()? {
+//!     let Event::PositionChanged(position) = event else { continue };
+//!     println!("{} {} at {:?}", position.side, position.amount, position.entry_price);
+//!     match position.side {
+//!         PositionSide::Long if position.amount == amount => {
+//!             binance.place(NewOrder::market(pair.clone(), Side::Sell, amount).close())?;
+//!         }
+//!         PositionSide::Both => break,
+//!         _ => {}
+//!     }
+//! }
+//! println!("the next funding: {:?}", binance.funding(&pair));
+//! # Ok(())
+//! # }
+//! ```
 
 #[cfg(feature = "venue")]
 pub mod venue;
