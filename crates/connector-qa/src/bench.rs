@@ -351,6 +351,30 @@ impl Bench {
         self.house(AccountId::HOUSE_TAKER, &Submit::market(&ground.symbol, side, Amount::Base(amount)))
     }
 
+    /// Has the house quote around another price.
+    ///
+    /// # Errors
+    /// The venue refused it.
+    pub fn quote(&self, ground: &Ground, middle: Decimal) -> Result<(), Failure> {
+        self.server.with(|venue, now| {
+            let quoted = quote(venue.exchange_mut(), ground, middle);
+            venue.advance(now);
+            quoted
+        })
+    }
+
+    /// Holds a contract's mark price at another value.
+    ///
+    /// # Errors
+    /// The venue refused it.
+    pub fn mark(&self, ground: &Ground, price: Decimal) -> Result<(), Failure> {
+        self.server.with(|venue, now| {
+            let marked = venue.exchange_mut().set_mark_price(&ground.symbol, Some(price)).map(drop);
+            venue.advance(now);
+            marked.map_err(Failure::new)
+        })
+    }
+
     /// The first market.
     ///
     /// # Errors
@@ -556,15 +580,17 @@ impl Bench {
         order.amount * order.price.unwrap_or_default() * Decimal::new(ppm.max(0), 6)
     }
 
-    /// What the connector has wrong about the account's balances now; empty if nothing.
+    /// What the connector has wrong about the account's balances and positions now; empty if nothing.
     #[must_use]
     pub fn balance_errors(&self, connector: &Connector) -> Vec<String> {
         // Both are read under the venue's lock, so that no change of the venue lies between.
-        self.server
-            .with(|venue, _| holdings::balance_errors(&connector.balances(), venue.exchange(), self.account))
+        self.server.with(|venue, _| {
+            let (balances, positions) = (connector.balances(), connector.positions());
+            holdings::account_errors(&balances, &positions, venue.exchange(), self.account)
+        })
     }
 
-    /// Waits until the connector's balances equal the ledger's; how long that took.
+    /// Waits until the connector's balances, and positions where there are any, equal the ledger's; how long that took.
     ///
     /// # Errors
     /// They still differ after [`PATIENCE`].
@@ -606,17 +632,28 @@ pub fn furnish(venue: &mut Venue, now: Now, grounds: &[Ground]) -> Result<(), Fa
     let exchange = venue.exchange_mut();
     for ground in grounds {
         endow_house(exchange, ground)?;
-        for level in 1..=LEVELS {
-            for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
-                let price = ground.on_tick(ground.middle * Decimal::new(10_000 + sign * level * 5, 4));
-                let submit = Submit::limit(&ground.symbol, side, price, ground.amount(price, 20));
-                exchange.place(AccountId::HOUSE_MAKER, &submit).map_err(|reject| {
-                    Failure(format!("the house's order {submit:?} was refused: {reject}"))
-                })?;
-            }
-        }
+        quote(exchange, ground, ground.middle)?;
     }
     venue.advance(now);
+    Ok(())
+}
+
+/// Has the house quote on both sides of a price, and nowhere else.
+///
+/// # Errors
+/// The venue refused a quote.
+pub fn quote(exchange: &mut Exchange, ground: &Ground, middle: Decimal) -> Result<(), Failure> {
+    // There may be none yet.
+    let _ = exchange.cancel_all(AccountId::HOUSE_MAKER, &ground.symbol);
+    for level in 1..=LEVELS {
+        for (side, sign) in [(Side::Buy, -1), (Side::Sell, 1)] {
+            let price = ground.on_tick(middle * Decimal::new(10_000 + sign * level * 5, 4));
+            let submit = Submit::limit(&ground.symbol, side, price, ground.amount(price, 20));
+            exchange
+                .place(AccountId::HOUSE_MAKER, &submit)
+                .map_err(|reject| Failure(format!("the house's order {submit:?} was refused: {reject}")))?;
+        }
+    }
     Ok(())
 }
 

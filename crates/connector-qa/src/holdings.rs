@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use connector_core::engine::Balance;
+use connector_core::position::{Position, PositionSide};
 use connector_core::time::Now;
-use connector_core::{Asset, Decimal};
+use connector_core::{Asset, Decimal, Pair};
 use connector_venue::exchange::Exchange;
 use connector_venue::orders::AccountId;
 use connector_venue::venue::Venue;
 
 use crate::bench::Failure;
+
+/// Decimal places to which venues show the average price of a position.
+const REPORTED_PLACES: u32 = 8;
 
 /// Everything held and what new orders can take of it, by asset. Of collateral the total is the wallet, profit not made yet
 /// left out, and available is what new positions can be opened with.
@@ -45,11 +49,7 @@ pub fn worth(exchange: &Exchange, account: AccountId) -> BTreeMap<Asset, Decimal
 
 /// What differs between the balances a connector knows and the ledger's; empty if nothing.
 #[must_use]
-pub fn balance_errors(
-    ours: &BTreeMap<Asset, Balance>,
-    exchange: &Exchange,
-    account: AccountId,
-) -> Vec<String> {
+fn balance_errors(ours: &BTreeMap<Asset, Balance>, exchange: &Exchange, account: AccountId) -> Vec<String> {
     let mut wrong = Vec::new();
     for (asset, ledger) in balances(exchange, account) {
         let held = ours.get(&asset).copied().unwrap_or_default();
@@ -78,4 +78,84 @@ pub fn still_marks(venue: &mut Venue, now: Now) -> Result<(), Failure> {
     }
     venue.advance(now);
     Ok(())
+}
+
+/// An open position in the words of both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The pair.
+    pub pair: Pair,
+    /// Which way it goes.
+    pub side: PositionSide,
+    /// Base amount, positive.
+    pub amount: Decimal,
+    /// Average price it was entered at.
+    pub entry_price: Decimal,
+    /// What closing it at the mark price would bring.
+    pub unrealised: Decimal,
+    /// That price.
+    pub mark_price: Decimal,
+}
+
+/// The account's open positions by the ledger, by pair.
+#[must_use]
+pub fn positions(exchange: &Exchange, account: AccountId) -> Vec<Held> {
+    let open = exchange.positions(account, None).into_iter().filter(|view| !view.amount.is_zero());
+    let mut held: Vec<Held> = open
+        .filter_map(|view| {
+            let market = exchange.market(&view.symbol)?;
+            Some(Held {
+                pair: Pair::new(market.base.as_str(), market.quote.as_str())?,
+                side: if view.side == PositionSide::Both { PositionSide::of(view.amount) } else { view.side },
+                amount: view.amount.abs(),
+                entry_price: view.entry_price,
+                unrealised: view.unrealised,
+                mark_price: view.mark_price,
+            })
+        })
+        .collect();
+    held.sort_by(|one, other| (&one.pair, one.side).cmp(&(&other.pair, other.side)));
+    held
+}
+
+/// What differs between the positions a connector knows and the ledger's; empty if nothing.
+#[must_use]
+pub fn position_errors(ours: &[Position], exchange: &Exchange, account: AccountId) -> Vec<String> {
+    let theirs = positions(exchange, account);
+    let mut wrong = Vec::new();
+    for ledger in &theirs {
+        let known: Vec<_> =
+            ours.iter().filter(|known| known.pair == ledger.pair && known.side == ledger.side).collect();
+        if !matches!(known.as_slice(), [known] if same_position(known, ledger)) {
+            wrong.push(format!("the ledger has {ledger:?}, known is {known:?}"));
+        }
+    }
+    if ours.len() != theirs.len() {
+        wrong.push(format!("{} positions are known, the ledger has {}", ours.len(), theirs.len()));
+    }
+    wrong
+}
+
+fn same_position(known: &Position, ledger: &Held) -> bool {
+    let finest = Decimal::new(1, REPORTED_PLACES);
+    let near = |known: Option<Decimal>, truth: Decimal, most: Decimal| {
+        known.is_some_and(|known| (known - truth).abs() <= most)
+    };
+    known.amount == ledger.amount
+        && near(known.entry_price, ledger.entry_price, finest)
+        && known.mark_price == Some(ledger.mark_price)
+        && near(known.unrealised, ledger.unrealised, finest * (ledger.amount + Decimal::ONE))
+}
+
+/// Everything a connector has wrong about an account: balances, and positions where there are any.
+#[must_use]
+pub fn account_errors(
+    balances: &BTreeMap<Asset, Balance>,
+    positions: &[Position],
+    exchange: &Exchange,
+    account: AccountId,
+) -> Vec<String> {
+    let mut wrong = balance_errors(balances, exchange, account);
+    wrong.extend(position_errors(positions, exchange, account));
+    wrong
 }

@@ -14,6 +14,7 @@ use connector_venue::faults::FaultRule;
 use connector_venue::ledger::HistoryQuery;
 use connector_venue::memory::{MachineId, Memory};
 use connector_venue::orders::{AccountId, Amount, Execution, Order, Submit};
+use connector_venue::setup::Setup;
 use connector_venue::venue::Venue;
 
 use crate::bench::{Failure, Ground, Open, Plan, credentials, ensure, furnish, grounds, main_key, of};
@@ -49,8 +50,23 @@ impl Lab {
     /// # Errors
     /// The face gives nothing to trade with.
     pub fn new(kit: &Kit, pairs: usize, lively: bool, clock_ns: i64) -> Result<Self, Failure> {
+        Self::prepare(kit, pairs, lively, clock_ns, |_| {})
+    }
+
+    /// The same with a venue set up otherwise.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn prepare(
+        kit: &Kit,
+        pairs: usize,
+        lively: bool,
+        clock_ns: i64,
+        change: impl FnOnce(&mut Setup),
+    ) -> Result<Self, Failure> {
         let face = (kit.face)();
         let mut setup = face.setup(kit.seed);
+        change(&mut setup);
         if !lively {
             for market in &mut setup.markets {
                 market.live = None;
@@ -122,11 +138,25 @@ impl Lab {
     /// # Errors
     /// The journal cannot be read.
     pub fn kill(&mut self, lag: Duration) -> Result<Vec<Event>, Failure> {
+        self.kill_for(lag, Duration::ZERO)
+    }
+
+    /// The same, the other one being started only after some time.
+    ///
+    /// # Errors
+    /// As [`kill`](Self::kill).
+    pub fn kill_for(&mut self, lag: Duration, time: Duration) -> Result<Vec<Event>, Failure> {
         let machine = self.machine(lag, self.memory.now())?;
         let dead = self.memory.replace(self.id, machine);
-        self.start();
         let events = dead.map(|dead| dead.events).unwrap_or_default();
         self.dead.push((events.clone(), self.memory.now().utc));
+        if !time.is_zero() {
+            // What stands in for the dead one does nothing: it has not been started.
+            self.memory.run_for(time);
+            let machine = self.machine(lag, self.memory.now())?;
+            self.memory.replace(self.id, machine);
+        }
+        self.start();
         Ok(events)
     }
 
@@ -150,6 +180,18 @@ impl Lab {
     /// Looks at the engine, if it is there.
     pub fn read<R>(&self, look: impl FnOnce(&dyn Trading, &[Event]) -> R) -> Option<R> {
         self.memory.machine(self.id).map(|machine| look(machine.engine.as_ref(), &machine.events))
+    }
+
+    /// The account under test.
+    #[must_use]
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// What the engines killed so far had told, and when they were killed.
+    #[must_use]
+    pub fn dead(&self) -> &[(Vec<Event>, UnixNanos)] {
+        &self.dead
     }
 
     /// What the engine has told so far.
@@ -351,9 +393,16 @@ impl Lab {
         ensure(violations <= most, || format!("the venue counted {violations} violations of its limits"))
     }
 
+    /// What the engine has wrong about balances and positions now; empty if nothing.
+    #[must_use]
+    pub fn account_errors(&self) -> Vec<String> {
+        let known = self.read(|engine, _| (engine.balances(), engine.positions()));
+        let (balances, positions) = known.unwrap_or_default();
+        self.look(|exchange| holdings::account_errors(&balances, &positions, exchange, self.account))
+    }
+
     fn compare(&self) -> Result<(), Failure> {
-        let held = self.read(|engine, _| engine.balances()).unwrap_or_default();
-        let wrong = self.look(|exchange| holdings::balance_errors(&held, exchange, self.account));
+        let wrong = self.account_errors();
         ensure(wrong.is_empty(), || wrong.join("; "))?;
         let open = self.read(|engine, _| engine.open_orders()).unwrap_or_default();
         let mut ours: Vec<_> = open.iter().map(|order| order.client_order_id().to_string()).collect();

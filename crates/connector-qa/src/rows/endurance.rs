@@ -19,7 +19,7 @@ use super::loss;
 use crate::bench::{
     Evidence, Failure, Ground, Judgement, Plan, credentials, endow_house, ensure, grounds, main_key, of,
 };
-use crate::holdings::{balance_errors, still_marks};
+use crate::holdings::{account_errors, still_marks};
 use crate::kit::Kit;
 use crate::report::{Detail, human};
 use crate::story::{Armed, Told, story};
@@ -276,11 +276,12 @@ impl World {
         // An order's end can be known by request a moment before the stream brings the balances.
         self.run_for(Duration::from_secs(5)).await;
         let account = self.account;
-        let ours = self.engine()?.balances();
+        let engine = self.engine()?;
+        let (balances, positions) = (engine.balances(), engine.positions());
         let (wrong, open, violations) = self.memory.with_venue(|venue, _| {
             let exchange = venue.exchange();
             (
-                balance_errors(&ours, exchange, account),
+                account_errors(&balances, &positions, exchange, account),
                 exchange.open_orders(account, None).len(),
                 exchange.limits().violations(),
             )

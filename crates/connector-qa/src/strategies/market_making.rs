@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use connector_core::budget::{Candidate, Mode};
 use connector_core::order::{OrderType, Side};
+use connector_core::position::PositionSide;
 use connector_core::{
     Asset, Cause, ClientOrderId, Connector, Decimal, Effect, Error, Event, Events, Lagged, Pair,
 };
@@ -164,9 +165,8 @@ impl MarketMaker {
     fn refresh(&mut self) {
         // Without a book that is proven, nothing is known of the price: orders stay as they are.
         let Some(middle) = self.middle().filter(|_| self.connector.is_ready()) else { return };
-        let holds = |asset: &Asset| self.connector.balance(asset).total;
-        let (base, quote) = (self.plan.pair.base(), self.plan.pair.quote());
-        let wanted = self.plan.quotes(middle, holds(&base), holds(&quote));
+        let (base, quote) = self.held(middle);
+        let wanted = self.plan.quotes(middle, base, quote);
         let mut obsolete = Vec::new();
         for (id, order) in self.standing.iter_mut().filter(|(_, order)| !order.cancelling) {
             let stays = match self.plan.hanging.filter(|_| order.hangs) {
@@ -185,6 +185,26 @@ impl MarketMaker {
             let _ = self.connector.cancel(&id);
         }
         self.fill_places(&wanted);
+    }
+
+    /// Base and quote amount held. Of a contract either is worth half of the collateral while no position is open.
+    fn held(&self, middle: Decimal) -> (Decimal, Decimal) {
+        let pair = &self.plan.pair;
+        let total = |asset: &Asset| self.connector.balance(asset).total;
+        let rule = self.connector.trading_rule(pair);
+        let Some(collateral) = rule.and_then(|rule| rule.collateral) else {
+            return (total(&pair.base()), total(&pair.quote()));
+        };
+        let half = total(&collateral) / Decimal::TWO;
+        let positions = self.connector.positions();
+        let own = positions.iter().filter(|position| position.pair == *pair);
+        let net: Decimal = own
+            .map(|position| match position.side {
+                PositionSide::Short => -position.amount,
+                PositionSide::Long | PositionSide::Both => position.amount,
+            })
+            .sum();
+        (half.checked_div(middle).unwrap_or_default() + net, half - net * middle)
     }
 
     /// Places what is wanted and has no order yet.
