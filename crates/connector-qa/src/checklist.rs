@@ -65,6 +65,9 @@ macro_rules! checks {
     };
 }
 
+/// Of rows about perpetual contracts alone.
+const PERPETUAL: Option<Kind> = Some(Kind::Perpetual);
+
 /// The rows there are, in the standard's order. A row that is not implemented is not here, and so never passes.
 pub const CHECKS: &[Check] = checks! {
     "SQ-01" "connect, valid key" None => rows::account::connect;
@@ -96,6 +99,19 @@ pub const CHECKS: &[Check] = checks! {
     "SQ-27" "history" None => rows::history::persisted;
     "SQ-28" "fees" None => rows::orders::fees;
     "SQ-29" "metrics" None => rows::metrics::volume;
+    "PQ-01" "key replacement" PERPETUAL => rows::perpetual::account::key_replacement;
+    "PQ-02" "collateral balance" PERPETUAL, Waiting => rows::perpetual::account::collateral;
+    "PQ-03" "leverage" PERPETUAL, Waiting => rows::perpetual::account::leverage;
+    "PQ-04" "position mode" PERPETUAL, Waiting => rows::perpetual::modes::position_mode;
+    "PQ-05" "open/close" PERPETUAL, Waiting => rows::perpetual::modes::open_and_close;
+    "PQ-06" "position updates" PERPETUAL => rows::perpetual::positions::updates;
+    "PQ-07" "position retrieval" PERPETUAL, Waiting => rows::perpetual::positions::retrieval;
+    "PQ-08" "funding info" PERPETUAL => rows::perpetual::funding::info;
+    "PQ-09" "funding payment" PERPETUAL => rows::perpetual::funding::payments;
+    "PQ-10" "unrealised PnL" PERPETUAL, Waiting => rows::perpetual::positions::unrealised;
+    "PQ-11" "fees" PERPETUAL, Waiting => rows::perpetual::account::fees;
+    "PQ-12" "liquidation and ADL" PERPETUAL, Waiting => rows::perpetual::closing::closed_by_venue;
+    "PQ-13" "contract size" PERPETUAL, Waiting => rows::perpetual::modes::contract_size;
     "XQ-01" "IOC, FOK" None => rows::orders::immediate;
     "XQ-02" "post-only" None => rows::orders::post_only;
     "XQ-03" "expiry" None => rows::robustness::expiry;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use connector_core::dialect::Spec;
 use connector_core::engine::Trading;
 use connector_core::event::Event;
 use connector_core::journal::MemoryJournal;
@@ -180,6 +181,18 @@ impl Lab {
     /// Looks at the engine, if it is there.
     pub fn read<R>(&self, look: impl FnOnce(&dyn Trading, &[Event]) -> R) -> Option<R> {
         self.memory.machine(self.id).map(|machine| look(machine.engine.as_ref(), &machine.events))
+    }
+
+    /// What is true of the venue.
+    #[must_use]
+    pub fn spec(&self) -> &'static Spec {
+        self.memory.venue().face().spec()
+    }
+
+    /// The venue's time.
+    #[must_use]
+    pub fn utc(&self) -> UnixNanos {
+        self.memory.now().utc
     }
 
     /// The account under test.

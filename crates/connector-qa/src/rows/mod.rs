@@ -10,6 +10,7 @@ mod loss;
 pub mod market;
 pub mod metrics;
 pub mod orders;
+pub mod perpetual;
 mod processes;
 pub mod restart;
 pub mod robustness;

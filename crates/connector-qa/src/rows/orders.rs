@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use connector_core::order::{NewOrder, OrderState, OrderType, Side, TimeInForce};
-use connector_core::{ClientOrderId, Decimal, Event, Pair};
+use connector_core::{Asset, ClientOrderId, Decimal, Event, Pair};
 use connector_venue::orders::Submit;
 
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, PATIENCE, Plan, ensure, of};
@@ -390,6 +390,56 @@ pub async fn fills(kit: Kit) -> Judgement {
     Ok(Evidence::new(text).with(Detail::Table { title: "Orders".to_owned(), head, rows }))
 }
 
+/// A fee as recorded, which is the one charged.
+#[derive(Debug)]
+pub(super) struct Charged {
+    trade: String,
+    maker: bool,
+    pub(super) amount: Decimal,
+    pub(super) asset: Asset,
+    pub(super) estimated: bool,
+}
+
+/// Trades as maker and taker; the fees recorded, each held against what was charged.
+pub(super) async fn charged(
+    bench: &Bench,
+    desk: &mut Desk,
+    ground: &Ground,
+) -> Result<Vec<Charged>, Failure> {
+    let ids = filled_orders(bench, desk, ground).await?;
+    let mut all = Vec::new();
+    for id in &ids {
+        for (told, truth) in desk.fills(id).into_iter().zip(bench.executions_of(id)) {
+            let fee = told.fee.as_ref().ok_or_else(|| Failure(format!("{id}: a fill without fee")))?;
+            ensure(fee.asset == truth.commission_asset && fee.amount == truth.commission, || {
+                format!(
+                    "{id}: recorded {} {}, charged {} {}",
+                    fee.amount, fee.asset, truth.commission, truth.commission_asset
+                )
+            })?;
+            all.push(Charged {
+                trade: told.trade_id.to_string(),
+                maker: truth.is_maker,
+                amount: fee.amount,
+                asset: fee.asset.clone(),
+                estimated: told.fee_estimated,
+            });
+        }
+    }
+    ensure(all.len() > ids.len(), || "too few fills to judge by".to_owned())?;
+    Ok(all)
+}
+
+/// Fees as a table.
+pub(super) fn fee_table(fees: &[Charged]) -> Detail {
+    let rows = fees.iter().map(|fee| {
+        let role = if fee.maker { "maker" } else { "taker" };
+        vec![fee.trade.clone(), role.to_owned(), fee.amount.normalize().to_string(), fee.asset.to_string()]
+    });
+    let head = ["trade", "role", "fee", "asset"].map(str::to_owned).to_vec();
+    Detail::Table { title: "Fees".to_owned(), head, rows: rows.collect() }
+}
+
 /// SQ-28.
 ///
 /// # Errors
@@ -398,38 +448,17 @@ pub async fn fees(kit: Kit) -> Judgement {
     let bench = kit.quiet().await?;
     let mut desk = bench.desk().await?;
     let ground = bench.ground()?.clone();
-    let ids = filled_orders(&bench, &mut desk, &ground).await?;
-    let (mut rows, mut assets) = (Vec::new(), BTreeSet::new());
-    let mut estimated = 0;
-    for id in &ids {
-        for (told, truth) in desk.fills(id).into_iter().zip(bench.executions_of(id)) {
-            let fee = told.fee.as_ref().ok_or_else(|| Failure(format!("{id}: a fill without fee")))?;
-            estimated += usize::from(told.fee_estimated);
-            ensure(fee.asset == truth.commission_asset && fee.amount == truth.commission, || {
-                format!(
-                    "{id}: recorded {} {}, charged {} {}",
-                    fee.amount, fee.asset, truth.commission, truth.commission_asset
-                )
-            })?;
-            assets.insert(fee.asset.to_string());
-            rows.push(vec![
-                told.trade_id.to_string(),
-                if truth.is_maker { "maker" } else { "taker" }.to_owned(),
-                fee.amount.normalize().to_string(),
-                fee.asset.to_string(),
-            ]);
-        }
-    }
-    ensure(rows.len() > ids.len(), || "too few fills to judge by".to_owned())?;
+    let fees = charged(&bench, &mut desk, &ground).await?;
+    let assets: BTreeSet<_> = fees.iter().map(|fee| fee.asset.to_string()).collect();
+    let estimated = fees.iter().filter(|fee| fee.estimated).count();
     let assets: Vec<_> = assets.into_iter().collect();
     let text = format!(
         "{} fees in {} are those charged, as maker and taker; {estimated} of them estimates",
-        rows.len(),
+        fees.len(),
         assets.join(" and ")
     );
     ensure(estimated == 0, || format!("{text}, though the venue tells its fees"))?;
-    let head = ["trade", "role", "fee", "asset"].map(str::to_owned).to_vec();
-    Ok(Evidence::new(text).with(Detail::Table { title: "Fees".to_owned(), head, rows }))
+    Ok(Evidence::new(text).with(fee_table(&fees)))
 }
 
 /// XQ-01.

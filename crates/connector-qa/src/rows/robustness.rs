@@ -166,7 +166,7 @@ fn downs(lab: &Lab) -> usize {
 }
 
 /// The part of a channel's declared name that does not depend on the pair.
-fn fixed_part(name: &str) -> String {
+pub(super) fn fixed_part(name: &str) -> String {
     let longest = name.split(['<', '>']).filter(|part| part.contains(|c: char| !c.is_alphanumeric()));
     longest.max_by_key(|part| part.len()).unwrap_or(name).to_owned()
 }
