@@ -130,8 +130,10 @@ pub fn position_errors(ours: &[Position], exchange: &Exchange, account: AccountI
             wrong.push(format!("the ledger has {ledger:?}, known is {known:?}"));
         }
     }
-    if ours.len() != theirs.len() {
-        wrong.push(format!("{} positions are known, the ledger has {}", ours.len(), theirs.len()));
+    let is_there =
+        |known: &Position| theirs.iter().any(|held| (&held.pair, held.side) == (&known.pair, known.side));
+    for known in ours.iter().filter(|known| !is_there(known)) {
+        wrong.push(format!("the ledger has nothing of {known:?}"));
     }
     wrong
 }

@@ -98,7 +98,8 @@ pub async fn bad_keys(kit: Kit) -> Judgement {
         };
         let took = start.elapsed();
         ensure(causes.contains(&error.cause), || format!("{name}: told as: {error}"))?;
-        // What was refused must not be tried for ever: nothing more may come.
+        // What was refused must not be tried for ever: nothing more may come than was on its way.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let made = bench.server.with(|venue, _| venue.requests().count());
         tokio::time::sleep(Duration::from_millis(300)).await;
         let later = bench.server.with(|venue, _| venue.requests().count());

@@ -69,16 +69,21 @@ struct Cycles {
 }
 
 impl Cycles {
-    /// In all, as the standard asks for.
+    /// At least in all, as the standard asks for.
     const ALL: usize = 510;
     /// At once: less than any window admits, so that none waits for more than one window.
     const TOGETHER: usize = 60;
     /// Every such order is filled in part.
     const STRIKE: usize = 20;
 
+    /// So many that at least one window of the limit is full from its beginning to its end.
+    fn all(pool: &Pool) -> usize {
+        usize::try_from(pool.limit.saturating_mul(3)).unwrap_or(usize::MAX).max(Self::ALL)
+    }
+
     /// Places what may run now.
-    fn feed(&mut self, desk: &Desk, ground: &Ground) -> Result<(), Failure> {
-        while self.ids.len() < Self::ALL && self.running.len() < Self::TOGETHER {
+    fn feed(&mut self, desk: &Desk, ground: &Ground, all: usize) -> Result<(), Failure> {
+        while self.ids.len() < all && self.running.len() < Self::TOGETHER {
             let number = self.ids.len();
             let side = if number.is_multiple_of(2) { Side::Buy } else { Side::Sell };
             // Never two at once, so that the house meets the one it is meant to.
@@ -143,8 +148,9 @@ async fn refresh(bench: &Bench, mut desk: Desk) -> Judgement {
         Cycles { ids: Vec::new(), running: BTreeSet::new(), struck: BTreeMap::new(), read: desk.seen.len() };
     let start = Instant::now();
     let mut moved = start;
-    while cycles.ids.len() < Cycles::ALL || !cycles.running.is_empty() {
-        cycles.feed(&desk, &ground)?;
+    let all = Cycles::all(pool);
+    while cycles.ids.len() < all || !cycles.running.is_empty() {
+        cycles.feed(&desk, &ground, all)?;
         desk.listen(GLANCE).await?;
         if cycles.follow(bench, &desk, &ground)? {
             moved = Instant::now();
@@ -291,7 +297,9 @@ async fn saturate(bench: &Bench, mut desk: Desk) -> Judgement {
     let mut ids = Vec::new();
     for number in 0..count {
         let side = if number % 2 == 0 { Side::Buy } else { Side::Sell };
-        ids.push(desk.connector.place(ground.resting(side))?);
+        // On several markets, each of which takes only so many open orders.
+        let market = bench.grounds.get(number / 2 % bench.grounds.len()).unwrap_or(&ground);
+        ids.push(desk.connector.place(market.resting(side))?);
     }
     let enough = usize::try_from(pool.limit * 95 / 100).unwrap_or(usize::MAX);
     desk.until("orders up to the limit", |seen, _| (created(seen).len() >= enough).then_some(())).await?;

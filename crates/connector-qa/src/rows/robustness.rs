@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::dialect::LinkRole;
+use connector_core::dialect::{Channel, LinkRole};
 use connector_core::event::LinkState;
 use connector_core::order::{NewOrder, Side};
 use connector_core::{ClientOrderId, Decimal, Event};
@@ -11,13 +11,14 @@ use connector_venue::orders::Which;
 use connector_venue::setup::{MarketSetup, MarketStatus};
 use smol_str::SmolStr;
 
+use super::perpetual::funding;
 use crate::bench::{Bench, Desk, Evidence, Failure, Ground, Judgement, ensure, of};
 use crate::kit::Kit;
 use crate::lab::{LONG, Lab};
 use crate::report::Detail;
 
 /// A stalled stream is replaced within this: the declared time of XQ-11.
-const STALLED: Duration = Duration::from_secs(60);
+pub(super) const STALLED: Duration = Duration::from_secs(60);
 
 /// What timelines show before the first fault.
 const LEAD: Duration = Duration::from_secs(5);
@@ -211,6 +212,12 @@ pub async fn stalled(kit: Kit) -> Judgement {
     let spec = (kit.face)().spec();
     let (mut rows, mut timelines) = (Vec::new(), Vec::new());
     for channel in spec.channels {
+        if channel.channel == Channel::Funding {
+            // What it tells can be asked for as well: it is enough that it stays known.
+            let took = funding::helped(&kit)?;
+            rows.push(vec![channel.name.to_owned(), format!("{:.1} s, by requests", took.as_secs_f64())]);
+            continue;
+        }
         let part = fixed_part(channel.name);
         let (took, shown) = stall(&kit, &part, &format!(r#"{{"channel":{part:?}}}"#))?;
         timelines.push(shown);

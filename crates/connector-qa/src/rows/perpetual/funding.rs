@@ -20,10 +20,12 @@ use crate::dice::Dice;
 use crate::kit::Kit;
 use crate::lab::{LONG, Lab};
 use crate::report::{Chart, Detail, Lane, Mark, Place, Series, Shape, Span, Timeline, Tone, Unit, human};
-use crate::rows::robustness::fixed_part;
+use crate::rows::robustness::{STALLED, fixed_part};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
+/// How often prices are told in a long time.
+const MARKS: Duration = Duration::from_secs(10);
 const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What the connector knows of a pair's next funding that is not the venue's; empty if nothing.
@@ -105,7 +107,7 @@ pub async fn info(kit: Kit) -> Judgement {
     ensure(settlements >= 1 && rates >= 1, || {
         format!("{rates} changes of the rate and {settlements} of the due time were told")
     })?;
-    let helped = silent(&mut lab, &grounds, index).await?;
+    let helped = silent(&mut lab, &grounds, index)?;
     let text = format!(
         "mark price, index price, rate and due time are there when ready and followed {moves} moves within {}; {rates} changes of \
          the rate and {settlements} of the due time told; a stream that falls silent is made up for within {}",
@@ -147,7 +149,7 @@ fn announced(lab: &Lab, pair: &Pair) -> (usize, usize) {
 }
 
 /// The stream of funding news falls silent, and what changes is known all the same.
-async fn silent(lab: &mut Lab, grounds: &[Ground], index: Decimal) -> Result<Duration, Failure> {
+fn silent(lab: &mut Lab, grounds: &[Ground], index: Decimal) -> Result<Duration, Failure> {
     let spec = lab.spec();
     let Some(channel) = spec.channels.iter().find(|channel| channel.channel == Channel::Funding) else {
         return Ok(Duration::ZERO);
@@ -166,7 +168,6 @@ async fn silent(lab: &mut Lab, grounds: &[Ground], index: Decimal) -> Result<Dur
     // The mark price comes to rest, so that one answer can have all of it.
     lab.venue(|venue, _| venue.exchange_mut().set_mark_price(&ground.symbol, Some(index)).map(drop))
         .map_err(Failure::new)?;
-    let still = |differs: Vec<String>| differs.is_empty();
     let start = lab.mono();
     loop {
         let ours = lab.read(|engine, _| engine.funding(&ground.pair)).unwrap_or_default();
@@ -176,16 +177,24 @@ async fn silent(lab: &mut Lab, grounds: &[Ground], index: Decimal) -> Result<Dur
                 == (Some(truth.mark_price), Some(truth.index_price), Some(truth.next_funding))
         });
         let took = lab.mono().since(start);
-        if same || still(differs(lab, &ground)) {
+        if same {
             lab.disarm();
             lab.ready()?;
             follows(lab, grounds, MINUTE)?;
             return Ok(took);
         }
-        ensure(took < MINUTE * 2, || format!("known is {ours:?} after {}", human(took)))?;
+        ensure(took < STALLED, || format!("a silent stream: known is {ours:?} after {}", human(took)))?;
         lab.run_for(Duration::from_millis(100));
-        tokio::task::yield_now().await;
     }
+}
+
+/// How long it takes until what a silent stream of funding news does not tell is known by other means.
+pub(in crate::rows) fn helped(kit: &Kit) -> Result<Duration, Failure> {
+    let mut lab = Lab::new(kit, 1, false, 0)?;
+    lab.ready()?;
+    lab.run_for(MINUTE);
+    let ground = lab.ground()?;
+    silent(&mut lab, std::slice::from_ref(&ground), ground.middle)
 }
 
 /// A payment, by what names it.
@@ -282,8 +291,8 @@ struct Week {
 impl Week {
     fn new(kit: &Kit, mode: PositionMode) -> Result<Self, Failure> {
         let mut lab = Lab::prepare(kit, 2, false, 0, |setup| {
-            // Nothing depends on how often prices are told.
-            setup.perpetual.mark_interval = Duration::from_secs(10);
+            // Nothing here depends on how often prices and books are told.
+            (setup.perpetual.mark_interval, setup.book_interval) = (MARKS, MARKS);
             let first = setup.markets.iter_mut().find_map(|market| market.contract.as_mut());
             if let Some(contract) = first {
                 contract.funding_interval = HOUR;

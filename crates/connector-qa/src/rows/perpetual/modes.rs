@@ -46,6 +46,8 @@ fn is_so(bench: &Bench, desk: &Desk, mode: PositionMode) -> Result<(), Failure> 
 pub(super) async fn switch(bench: &Bench, desk: &mut Desk, mode: PositionMode) -> Result<(), Failure> {
     let told = ask(desk, mode).await?;
     told.map_err(|why| Failure(format!("mode {mode} was refused: {why}")))?;
+    // Positions of the new mode are asked for.
+    desk.until("the positions of the other mode", |_, connector| connector.is_ready().then_some(())).await?;
     is_so(bench, desk, mode)
 }
 
