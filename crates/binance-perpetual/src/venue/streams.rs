@@ -22,6 +22,8 @@ use crate::wire::Num;
 pub(super) const TICK: i64 = 250;
 /// Levels of partial depth streams.
 const PARTIAL: [usize; 3] = [5, 10, 20];
+/// What their names have in them.
+const PARTIAL_NAMES: [&str; 3] = ["@depth5", "@depth10", "@depth20"];
 
 /// Which streams an address carries. What belongs elsewhere is acknowledged there and never told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,6 +223,10 @@ pub(super) fn tick(session: &mut Session, exchange: &Exchange, out: &mut Outbox)
             let half = ended(2);
             if half {
                 slow_depth(session, "@500ms", exchange, out);
+            }
+            let partial = |name: &SmolStr| PARTIAL_NAMES.iter().any(|part| name.contains(part));
+            if !session.subscriptions.iter().any(partial) {
+                return;
             }
             for market in exchange.markets() {
                 partial_depth(session, &market.symbol, "", exchange, out);

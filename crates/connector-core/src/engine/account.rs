@@ -180,6 +180,8 @@ impl<D: Dialect> Engine<D> {
                     self.report(now, &format!("order state:{what}"), problem);
                 }
                 self.tracker.apply(now, &message);
+                // Whoever placed it, it takes or frees something.
+                self.account_stirred(now);
             }
             Message::Fill(ref fill) => {
                 self.tracker.apply(now, &message);

@@ -556,7 +556,13 @@ impl<D: Dialect> Engine<D> {
             Job::Balances => self.take_balances(now, sent, &messages),
             Job::OpenOrders(pair) => self.take_open_orders(now, sent, pair.as_ref(), &messages),
             Job::Fills(id) => self.take_fills(now, sent, id, &messages),
-            Job::Place(id) => self.take_placed(now, id, messages),
+            Job::Place(id) => {
+                self.take_placed(now, id, messages);
+                // Where the stream tells no balances, an order may be all that it has to tell.
+                if !D::SPEC.balance_push {
+                    self.doubt_user_link(now, sent);
+                }
+            }
             Job::Cancel(id) => {
                 self.tracker.cancel_accepted(now, id);
                 self.take_account(now, messages);

@@ -7,7 +7,8 @@
 //! - A report of the time T has every fill before T in it; fills after T come on top.
 //! - Fills of the very time T can be either. As few of them, in the order of their ids, are in the report as lead to the
 //!   amount and the entry price it says, or at least to the amount; if no number of them does, all are.
-//! - A report older than the newest one changes nothing. Of two of the same time the one that arrived later counts.
+//! - A report older than the newest one changes nothing. Reports of the same time count in the order in which fills lead to what
+//!   they say; of those that no fills lead to, the one that arrived later.
 //! - A fill counts once, by its trade id (and its side: a trade with oneself is two fills).
 //!
 //! So any order of arrival gives the same position. What reports say beyond the fills is kept apart
@@ -192,8 +193,8 @@ impl Slot {
 pub struct Positions {
     mode: PositionMode,
     slots: BTreeMap<(Pair, Slot), Timeline>,
-    /// When everything that is not in `slots` was zero.
-    complete: Option<AsOf>,
+    /// When everything that is not in `slots` was zero: in the first full list, and in the last one.
+    complete: Option<(AsOf, AsOf)>,
 }
 
 impl Positions {
@@ -304,7 +305,8 @@ impl Positions {
             changes.push(self.report(report, report.time.map_or(as_of, AsOf::at)));
         }
         if extent == Extent::Full {
-            self.complete = Some(self.complete.map_or(as_of, |known| known.max(as_of)));
+            self.complete =
+                Some(self.complete.map_or((as_of, as_of), |(first, last)| (first, last.max(as_of))));
         }
         changes
     }
@@ -315,7 +317,7 @@ impl Positions {
     pub fn position(&self, pair: &Pair, side: PositionSide) -> Option<Position> {
         let slot = self.slot(pair, side).ok()?;
         let known = self.slots.get(&(pair.clone(), slot)).map(|timeline| shown(pair, timeline));
-        known.or_else(|| self.complete.map(|as_of| shown(pair, &fresh(slot, Some(as_of)))))
+        known.or_else(|| self.complete.map(|lists| shown(pair, &fresh(slot, Some(lists)))))
     }
 
     /// Those that are not zero, by pair.
@@ -363,11 +365,14 @@ impl Positions {
     }
 }
 
-/// What is known of a position that was not in the last full list, if there was one.
-fn fresh(slot: Slot, complete: Option<AsOf>) -> Timeline {
+/// What is known of a position that was in no full list, if there was one. With the first of them known, fills that happened
+/// while the last was being answered find their place.
+fn fresh(slot: Slot, complete: Option<(AsOf, AsOf)>) -> Timeline {
     let mut timeline = Timeline::new(slot.side());
-    if let Some(as_of) = complete {
-        timeline.report(as_of, Decimal::ZERO, None);
+    if let Some((first, last)) = complete {
+        for as_of in [first, last] {
+            timeline.report(as_of, Decimal::ZERO, None);
+        }
     }
     timeline
 }

@@ -169,6 +169,46 @@ fn an_answer_without_a_time_lies_between_question_and_answer() {
 }
 
 #[test]
+fn reports_of_one_time_count_in_the_order_of_their_fills() {
+    let fills = [fill(1, 5, "1", "100"), fill(2, 5, "1", "110"), fill(3, 5, "-3", "120")];
+    let reports = [net("1", Some("100")), net("2", Some("105")), net("-1", Some("120"))];
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        for early in [true, false] {
+            let mut positions = Positions::new(PositionMode::OneWay);
+            positions.list(&[], at(1), Extent::Full);
+            let mut all = order.map(|index| (Some(index), None)).to_vec();
+            all.splice(if early { 0..0 } else { 3..3 }, [0, 1, 2].map(|index| (None, Some(index))));
+            for (report, fill) in all {
+                report.map(|index: usize| positions.report(&reports[index], at(5)).unwrap());
+                fill.map(|index: usize| positions.fill(&fills[index]).unwrap());
+            }
+            assert_eq!(
+                positions.position(&pair(), PositionSide::Both).unwrap().amount,
+                number("1"),
+                "{order:?}"
+            );
+            assert_eq!(positions.position(&pair(), PositionSide::Both).unwrap().side, PositionSide::Short);
+            assert_eq!(
+                positions.unexplained(&pair(), PositionSide::Both),
+                Decimal::ZERO,
+                "{order:?} {early}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_fill_while_a_later_list_is_answered_is_not_in_it() {
+    let mut positions = Positions::new(PositionMode::OneWay);
+    positions.list(&[], AsOf::between(UnixNanos(1), UnixNanos(3)), Extent::Full);
+    positions.list(&[], AsOf::between(UnixNanos(7), UnixNanos(9)), Extent::Full);
+    positions.report(&net("2", Some("100")), at(8)).unwrap();
+    positions.fill(&fill(1, 8, "2", "100")).unwrap();
+    assert_eq!(positions.position(&pair(), PositionSide::Both).unwrap().amount, number("2"));
+    assert_eq!(positions.unexplained(&pair(), PositionSide::Both), Decimal::ZERO);
+}
+
+#[test]
 fn what_only_the_venue_knows_is_given_a_cause_once() {
     let mut positions = Positions::new(PositionMode::OneWay);
     positions.report(&net("-4", Some("50")), at(1)).unwrap();

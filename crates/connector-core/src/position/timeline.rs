@@ -15,6 +15,8 @@ use crate::time::UnixNanos;
 const WINDOW: usize = 256;
 /// The same if they all are of one time.
 const WINDOW_OF_ONE_TIME: usize = 4096;
+/// Reports of one time that are put in order; more of them count as they arrived.
+const MOST_SORTED: usize = 32;
 
 /// Names a fill within a pair, in the venue's order: by time, then by number. A trade with oneself is two fills of one id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,15 +189,22 @@ impl Timeline {
                 parts = done;
             }
         };
-        for told in &self.told {
-            while left.last().is_some_and(|(key, _)| key.time < told.as_of.earliest) {
+        let mut rest = self.told.as_slice();
+        while let Some(first) = rest.first() {
+            while left.last().is_some_and(|(key, _)| key.time < first.as_of.earliest) {
                 left.pop().into_iter().for_each(|fill| apply(&mut sum, fill));
             }
-            let contained = sum.contained(self.side, told, left.iter().rev().copied());
-            for _ in 0..contained {
-                left.pop().into_iter().for_each(|fill| apply(&mut sum, fill));
+            let alike = rest.iter().take_while(|told| told.as_of == first.as_of).count();
+            let (group, later) = rest.split_at(alike);
+            rest = later;
+            let mut group: Vec<&Told> = group.iter().collect();
+            while !group.is_empty() {
+                let (index, contained) = sum.next(self.side, &group, &left);
+                for _ in 0..contained {
+                    left.pop().into_iter().for_each(|fill| apply(&mut sum, fill));
+                }
+                sum.tell(group.remove(index));
             }
-            sum.tell(told);
         }
         left.into_iter().rev().for_each(|fill| apply(&mut sum, fill));
         self.now = sum;
@@ -254,15 +263,34 @@ impl Sum {
         parts
     }
 
-    /// How many of the next fills a report has in it. Of those that could be on either side of it, as few as lead to what it
-    /// says (to its amount and its entry price, or else to its amount), so that the next report of that time has its own; if
-    /// none do, a fill or a cause is missing, and its word stands for all of them.
+    /// Which of several reports of one time comes next, and how many of the fills that are left, last ones first, it has in it.
+    /// The one that the fewest lead to; if none lead to any, a fill or a cause is missing, and the word of the one that arrived
+    /// first stands for all of them.
+    fn next(&self, side: PositionSide, group: &[&Told], left: &[(&FillKey, &Trade)]) -> (usize, usize) {
+        let fills = |told: &Told| {
+            let latest = told.as_of.latest;
+            left.iter().rev().copied().take_while(move |(key, _)| key.time <= latest)
+        };
+        let tried = if group.len() > MOST_SORTED { 1 } else { group.len() };
+        let reached = group.iter().take(tried).enumerate().filter_map(|(index, told)| {
+            self.contained(side, told, fills(told)).map(|contained| (contained, index))
+        });
+        match (reached.min(), group.first()) {
+            (Some((contained, index)), _) => (index, contained),
+            (None, Some(told)) => (0, fills(told).count()),
+            (None, None) => (0, 0),
+        }
+    }
+
+    /// How many of the fills that could be on either side of a report it has in it: as few as lead to what it says (to its
+    /// amount and its entry price, or else to its amount), so that the next report of that time has its own. `None` if no number
+    /// of them does.
     fn contained<'a>(
         &self,
         side: PositionSide,
         told: &Told,
         fills: impl Iterator<Item = (&'a FillKey, &'a Trade)>,
-    ) -> usize {
+    ) -> Option<usize> {
         let mut trial = *self;
         let (mut equal, mut same_amount, mut count) = (None, None, 0);
         let mut judge = |trial: &Self, count: usize| {
@@ -274,13 +302,13 @@ impl Sum {
             }
         };
         judge(&trial, 0);
-        for (_, trade) in fills.take_while(|(key, _)| key.time <= told.as_of.latest) {
+        for (_, trade) in fills {
             trial.trade(side, trade);
             count += 1;
             judge(&trial, count);
         }
         // What was before the first report is not known, so nothing can be concluded from a sum.
-        equal.or(same_amount).filter(|_| self.told.is_some()).unwrap_or(count)
+        equal.or(same_amount).filter(|_| self.told.is_some())
     }
 
     fn tell(&mut self, told: &Told) {

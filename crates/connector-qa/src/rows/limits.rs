@@ -78,7 +78,10 @@ impl Cycles {
 
     /// So many that at least one window of the limit is full from its beginning to its end.
     fn all(pool: &Pool) -> usize {
-        usize::try_from(pool.limit.saturating_mul(2)).unwrap_or(usize::MAX).saturating_add(Self::TOGETHER).max(Self::ALL)
+        usize::try_from(pool.limit.saturating_mul(2))
+            .unwrap_or(usize::MAX)
+            .saturating_add(Self::TOGETHER)
+            .max(Self::ALL)
     }
 
     /// Places what may run now.

@@ -238,6 +238,8 @@ impl<D: Dialect> Engine<D> {
         let cause = if settled { PositionCause::Settlement } else { PositionCause::External };
         book.positions.attribute(pair, side, named.unwrap_or(cause));
         self.announce(now, place, named);
+        // If what is missing is not a fill but the newest report, the whole list has it.
+        self.request(now, Job::Positions);
     }
 
     /// A complete answer that was asked for at `sent`: what it does not list is zero, unless a row could not be read.
