@@ -4,6 +4,7 @@ use connector_core::Decimal;
 use connector_core::event::LinkState;
 use connector_core::message::Level;
 use connector_core::order::{OrderState, Side};
+use connector_core::position::{Position, PositionSide};
 use connector_core::throttle::PoolUsage;
 use connector_core::time::{Mono, UnixNanos};
 use ratatui::Frame;
@@ -13,7 +14,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, BorderType, Paragraph};
 use rust_decimal::prelude::ToPrimitive as _;
 
-use super::screen::{OrderRow, Screen, Weight, word};
+use super::screen::{Contract, OrderRow, Screen, Weight, word};
 
 const GOOD: Style = Style::new().fg(Color::Green);
 const BAD: Style = Style::new().fg(Color::Red);
@@ -55,8 +56,13 @@ pub fn draw(screen: &Screen, frame: &mut Frame<'_>) {
     let [links, limits] = halves.areas(health);
     panel(frame, links, "Health", |inside| health_lines(screen, inside));
     panel(frame, limits, "Limits", |inside| limit_lines(screen, inside));
-    let [orders, balances] = Layout::horizontal([Constraint::Fill(9), Constraint::Fill(4)]).areas(account);
+    let held = u16::from(screen.now.contract.is_some());
+    let shares = [Constraint::Fill(9 - 2 * held), Constraint::Fill(7 * held), Constraint::Fill(4 - held)];
+    let [orders, positions, balances] = Layout::horizontal(shares).areas(account);
     panel(frame, orders, "Own orders", |inside| order_lines(screen, inside));
+    if let Some(contract) = &screen.now.contract {
+        panel(frame, positions, "Positions", |_| position_lines(screen, contract));
+    }
     panel(frame, balances, "Balances", |inside| balance_lines(screen, inside));
     panel(frame, log, "Log", |_| log_lines(screen));
     frame.render_widget(Paragraph::new(cut(key_line(screen), area.width)), keys);
@@ -131,7 +137,73 @@ fn ticker(screen: &Screen) -> Line<'static> {
     if let (Some(bid), Some(ask)) = (bid, ask) {
         spans.push(Span::raw(format!("  spread {}", price(ask.checked_sub(bid)))));
     }
+    if let Some(contract) = &now.contract {
+        spans.extend(funding_spans(screen, contract));
+    }
     Line::from(spans)
+}
+
+/// Mark and index price, and what is announced of the next funding: red = who is long pays.
+fn funding_spans(screen: &Screen, contract: &Contract) -> Vec<Span<'static>> {
+    let funding = &contract.funding;
+    let scale = price_scale(screen);
+    let mut spans = Vec::new();
+    for (name, value) in [("mark", funding.mark_price), ("index", funding.index_price)] {
+        let value = value.map_or_else(|| "-".to_owned(), |value| fixed(value.round_dp(scale), scale));
+        spans.push(Span::raw(format!("  {name} {value}")));
+    }
+    if let Some(rate) = funding.rate {
+        let style = if rate.is_sign_negative() { GOOD } else { BAD };
+        let percent = rate.checked_mul(Decimal::ONE_HUNDRED).unwrap_or_default();
+        spans.push(Span::raw("  funding "));
+        spans.push(Span::styled(format!("{} %", fixed(percent.round_dp(4), 4)), style));
+    }
+    if let Some(due) = funding.next_time {
+        let seconds = (due.0.saturating_sub(screen.now.time.0) / 1_000_000_000).max(0);
+        spans.push(Span::styled(format!(" in {}", lasting(seconds)), FAINT));
+    }
+    spans
+}
+
+/// The pair's own positions first; or, if nothing is open, the leverage at which it would be.
+fn position_lines(screen: &Screen, contract: &Contract) -> Vec<Line<'static>> {
+    let own = |position: &&Position| position.pair == screen.pair;
+    let (first, others): (Vec<_>, Vec<_>) = contract.positions.iter().partition(own);
+    let mut lines: Vec<_> = first.into_iter().chain(others).map(position_line).collect();
+    if lines.is_empty() {
+        let leverage = contract
+            .margin
+            .leverage
+            .map_or_else(String::new, |leverage| format!(", leverage {}", leverage.normalize()));
+        lines.push(Line::styled(format!("none open{leverage}"), FAINT));
+    }
+    lines
+}
+
+/// What is held and what it has gained, then where it was entered and where it stands.
+fn position_line(position: &Position) -> Line<'static> {
+    let side = match position.side {
+        PositionSide::Short => BAD,
+        PositionSide::Long | PositionSide::Both => GOOD,
+    };
+    let number = |value: Option<Decimal>| {
+        value.map_or_else(|| "-".to_owned(), |value| value.round_dp(6).normalize().to_string())
+    };
+    let gain = position.unrealised.map_or(("-".to_owned(), FAINT), |gain| {
+        let style = if gain.is_sign_negative() { BAD } else { GOOD };
+        let sign = if gain.is_sign_negative() { "" } else { "+" };
+        (format!("{sign}{}", fixed(gain.round_dp(2), 2)), style)
+    });
+    let leverage =
+        position.leverage.map_or_else(String::new, |leverage| format!(" {}×", leverage.normalize()));
+    Line::from(vec![
+        Span::styled(format!("{} ", position.pair), STRONG),
+        Span::styled(format!("{} ", position.side), side),
+        Span::raw(format!("{} ", position.amount.normalize())),
+        Span::styled(gain.0, gain.1),
+        Span::raw(format!(" at {} mark {}", number(position.entry_price), number(position.mark_price))),
+        Span::styled(leverage, FAINT),
+    ])
 }
 
 /// Asks above, best ones in the middle, bids below; as many of each as there is room for. The bar is the level's amount

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
-use connector_core::engine::{Balance, BookView, FeedState};
+use connector_core::engine::{Balance, BookView, FeedState, MarginSettings};
 use connector_core::event::{Event, OrderCancelled, OrderFailed, OrderInfo};
+use connector_core::funding::FundingState;
 use connector_core::message::{Market, Trade, TradingRule};
 use connector_core::order::OrderType;
 use connector_core::throttle::PoolUsage;
@@ -10,7 +11,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use smol_str::SmolStr;
 
-use super::super::{Ask, Input, Key, Reading};
+use super::super::{Ask, Contract, Input, Key, Reading};
 use super::*;
 
 fn number(text: &str) -> Decimal {
@@ -79,6 +80,36 @@ fn reading() -> Reading {
             PoolUsage { name: "weight", used: 90, limit: 100, closed_until: None },
             PoolUsage { name: "orders", used: 1, limit: 100, closed_until: None },
         ],
+        contract: None,
+    }
+}
+
+fn contract() -> Contract {
+    let position = |pair: &str, side, amount: &str, gain: &str| Position {
+        pair: pair.parse().unwrap(),
+        side,
+        amount: number(amount),
+        entry_price: Some(number("98.25")),
+        realised: Decimal::ZERO,
+        unvalued: Decimal::ZERO,
+        leverage: Some(number("20")),
+        mark_price: Some(number("99.75")),
+        unrealised: Some(number(gain)),
+        cause: None,
+        reported: None,
+    };
+    Contract {
+        positions: vec![
+            position("ADA-USDT", PositionSide::Short, "700", "-12.5"),
+            position("BTC-USDT", PositionSide::Long, "1.5", "2.25"),
+        ],
+        funding: FundingState {
+            rate: Some(number("0.0001")),
+            next_time: Some(at(5 + 3 * 3_600 + 60)),
+            mark_price: Some(number("99.75")),
+            index_price: Some(number("99.7")),
+        },
+        margin: MarginSettings::default(),
     }
 }
 
@@ -157,6 +188,26 @@ fn small_terminal() {
 fn large_terminal() {
     let shown = text(&screen(), 120, 40);
     assert_eq!(shown, include_str!("draw_120x40.txt"), "\n{shown}");
+}
+
+#[test]
+fn positions_and_funding_of_a_contract() {
+    let mut screen = screen();
+    let _ = screen.update(Input::Tick(Box::new(Reading { contract: Some(contract()), ..reading() })));
+    let shown = text(&screen, 140, 30);
+    let holds = |part: &str| assert!(shown.contains(part), "no `{part}` in\n{shown}");
+    holds("mark 99.8  index 99.7  funding 0.0100 % in 3 h");
+    holds("Positions");
+    holds("BTC-USDT long 1.5 +2.25 at 98.25 mark 99.75 20×");
+    holds("ADA-USDT short 700 -12.50");
+    let place = |part: &str| shown.find(part).unwrap();
+    assert!(place("BTC-USDT long") < place("ADA-USDT short"), "the pair's own comes first\n{shown}");
+    let flat = Contract { positions: Vec::new(), ..contract() };
+    let _ = screen.update(Input::Tick(Box::new(Reading { contract: Some(flat), ..reading() })));
+    assert!(text(&screen, 140, 30).contains("none open"));
+    for width in (0..150).step_by(7) {
+        text(&screen, width, 24);
+    }
 }
 
 #[test]

@@ -9,5 +9,5 @@ mod screen;
 mod terminal;
 
 pub use draw::draw;
-pub use screen::{Ask, Input, Key, OrderRow, Reading, Screen};
+pub use screen::{Ask, Contract, Input, Key, OrderRow, Reading, Screen};
 pub use terminal::{is_terminal, view};

@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use connector_core::engine::{Balance, BookView};
+use connector_core::engine::{Balance, BookView, MarginSettings};
 use connector_core::event::{Event, Executed, LinkState, OrderInfo};
+use connector_core::funding::FundingState;
 use connector_core::message::{BestPrice, Level, Trade, TradingRule};
 use connector_core::order::{NewOrder, OrderState, OrderType, Side, TrackedOrder};
+use connector_core::position::Position;
 use connector_core::throttle::PoolUsage;
 use connector_core::time::UnixNanos;
 use connector_core::{Asset, ClientOrderId, Decimal, Error, Pair};
@@ -77,6 +79,19 @@ pub struct Reading {
     pub balances: BTreeMap<Asset, Balance>,
     /// Use of the venue's limits.
     pub limits: Vec<PoolUsage>,
+    /// What there is besides if the pair is a perpetual contract.
+    pub contract: Option<Contract>,
+}
+
+/// What is known of a perpetual contract, and of the account's positions.
+#[derive(Clone, Debug, Default)]
+pub struct Contract {
+    /// Open positions of all pairs.
+    pub positions: Vec<Position>,
+    /// Mark price, index price and next funding of the pair.
+    pub funding: FundingState,
+    /// How positions of the pair are margined.
+    pub margin: MarginSettings,
 }
 
 /// Anything that changes the screen.
@@ -372,7 +387,31 @@ fn told(event: &Event) -> Option<(Weight, String)> {
                 format!("{} filled {} at {}{fee}", name(&e.order), e.amount.normalize(), e.price.normalize()),
             )
         }
-        Event::OrderFeeKnown(_) | Event::BalanceChanged { .. } => return None,
+        Event::OrderFeeKnown(_) | Event::BalanceChanged { .. } | Event::FundingChanged(_) => return None,
+        Event::PositionChanged(e) => {
+            let why = e.cause.map_or_else(String::new, |cause| format!(" by {cause}"));
+            (Good, format!("position {} {} {}{why}", e.pair, e.side, e.amount.normalize()))
+        }
+        Event::FundingPaid(e) => {
+            let word = if e.amount.is_sign_negative() { "paid" } else { "received" };
+            (Good, format!("funding of {} {word}: {} {}", e.pair, e.amount.abs().normalize(), e.asset))
+        }
+        Event::MarginCalled(e) => (
+            Bad,
+            format!("margin call: {} {} {} is near its liquidation", e.pair, e.side, e.amount.normalize()),
+        ),
+        Event::LeverageChanged(e) => (Good, format!("leverage of {} is {}", e.pair, e.leverage.normalize())),
+        Event::LeverageRefused(e) => {
+            (Bad, format!("leverage {} of {} refused: {}", e.leverage.normalize(), e.pair, cause(&e.error)))
+        }
+        Event::MarginModeChanged(e) => (Good, format!("margin mode of {} is {}", e.pair, e.margin_mode)),
+        Event::MarginModeRefused(e) => {
+            (Bad, format!("margin mode {} of {} refused: {}", e.margin_mode, e.pair, cause(&e.error)))
+        }
+        Event::PositionModeChanged(e) => (Good, format!("position mode is {}", e.mode)),
+        Event::PositionModeRefused(e) => {
+            (Bad, format!("position mode {} refused: {}", e.mode, cause(&e.error)))
+        }
         Event::Traded { .. } | Event::BestPriceChanged { .. } => return None,
         Event::OrderCompleted(e) => (Good, format!("{} completed", name(&e.order))),
         Event::OrderCancelled(e) => (Plain, format!("{} cancelled{}", name(&e.order), why(&e.reason))),

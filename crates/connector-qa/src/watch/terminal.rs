@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use connector_core::Connector;
+use connector_core::dialect::Kind;
 use connector_venue::server::wall_clock;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::cursor::Show;
@@ -12,7 +13,7 @@ use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifi
 use ratatui::crossterm::execute;
 use tokio::sync::mpsc;
 
-use super::{Ask, Input, Key, OrderRow, Reading, Screen, draw};
+use super::{Ask, Contract, Input, Key, OrderRow, Reading, Screen, draw};
 
 /// How often the screen is drawn.
 const TICK: Duration = Duration::from_millis(100);
@@ -127,6 +128,11 @@ fn tick(connector: &Connector, screen: &Screen) -> Input {
         open: connector.open_orders().iter().map(OrderRow::from).collect(),
         balances: connector.balances(),
         limits: connector.limits(),
+        contract: (connector.spec().kind == Kind::Perpetual).then(|| Contract {
+            positions: connector.positions(),
+            funding: connector.funding(pair),
+            margin: connector.margin(pair),
+        }),
     }))
 }
 
