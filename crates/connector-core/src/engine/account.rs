@@ -45,6 +45,8 @@ pub(super) struct Holdings {
     pub(super) reservations: Reservations,
     /// Somebody will look whether the venue's figures have caught up.
     watched: bool,
+    /// The venue's time of the newest total that a stream told, by asset.
+    dated: BTreeMap<Asset, UnixNanos>,
     /// When they were last asked for because the account had moved, and whether they soon will be.
     asked: (Mono, bool),
 }
@@ -70,6 +72,7 @@ impl Holdings {
             known: false,
             reservations: Reservations::new(push, visibility, margin),
             watched: false,
+            dated: BTreeMap::new(),
             asked: (Mono(0), false),
         }
     }
@@ -95,6 +98,15 @@ impl Holdings {
     fn spendable(&self, asset: &Asset) -> Decimal {
         let told = self.balances.get(asset).map_or(Decimal::ZERO, |balance| balance.available);
         self.reservations.available(asset, told)
+    }
+
+    /// Notes the venue's time of a total told by a stream; whether none newer was told before.
+    fn date(&mut self, report: &BalanceReport) -> bool {
+        let (Some(time), Some(_)) = (report.time, report.total) else { return true };
+        let newest = self.dated.entry(report.asset.clone()).or_insert(time);
+        let newer = *newest <= time;
+        *newest = time.max(*newest);
+        newer
     }
 
     /// Applies one report; answers with the new balance if it changed.
@@ -189,7 +201,8 @@ impl<D: Dialect> Engine<D> {
             }
             // A figure that was overtaken on its way tells nothing.
             Message::Balance(report)
-                if !self.holdings.reservations.is_outdated(&report.asset, report.time) =>
+                if !self.holdings.reservations.is_outdated(&report.asset, report.time)
+                    && self.holdings.date(&report) =>
             {
                 self.holdings.streamed.insert(report.asset.clone(), now.mono);
                 self.apply_balance(now, now.mono, &report);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector_core::dialect::{Channel, LinkRole};
+use connector_core::dialect::{Channel, LinkRole, LinkSpec};
 use connector_core::event::LinkState;
 use connector_core::order::{NewOrder, Side};
 use connector_core::{ClientOrderId, Decimal, Event};
@@ -232,7 +232,7 @@ pub async fn stalled(kit: Kit) -> Judgement {
         tokio::task::yield_now().await;
     }
     for link in spec.links {
-        let took = silence(&kit, link.name)?;
+        let took = silence(&kit, link)?;
         let name = format!("link {} dead, in a quiet market", link.name);
         rows.push(vec![name, format!("{:.1} s", took.as_secs_f64())]);
     }
@@ -248,7 +248,8 @@ pub async fn stalled(kit: Kit) -> Judgement {
     quiet.agrees()?;
     rows.push(vec!["quiet market, one hour".to_owned(), "no reconnect".to_owned()]);
     let text = format!(
-        "every muted channel and link, and every dead one, replaced within {} s; a market without news for an hour is left alone",
+        "every muted channel and link replaced within {} s, every dead one within twice its declared silence; a market without news \
+         for an hour is left alone",
         STALLED.as_secs()
     );
     let head = ["muted", "replaced after"].map(str::to_owned).to_vec();
@@ -257,12 +258,15 @@ pub async fn stalled(kit: Kit) -> Judgement {
 }
 
 /// A connection over which nothing passes any more, not even pings, where nothing happens that could be missed.
-fn silence(kit: &Kit, link: &str) -> Result<Duration, Failure> {
+fn silence(kit: &Kit, link: &LinkSpec) -> Result<Duration, Failure> {
+    // Twice the time in which something is declared to arrive.
+    let limit = (link.max_silence * 2 + LEAD).max(STALLED);
+    let link = link.name;
     let mut lab = Lab::new(kit, 1, false, 0)?;
     lab.ready()?;
     lab.run_for(Duration::from_secs(15));
     lab.arm(&format!(r#"{{"fault":"net.half_open","match":{{"link":{link:?}}},"trigger":{{"count":1}}}}"#))?;
-    let took = lab.until(&format!("{link}: the dead link to be replaced"), STALLED, |_, events| {
+    let took = lab.until(&format!("{link}: the dead link to be replaced"), limit, |_, events| {
         events.iter().any(|event| matches!(event, Event::LinkChanged { state: LinkState::Down, .. }))
     })?;
     lab.ready()?;

@@ -388,30 +388,6 @@ fn told(event: &Event) -> Option<(Weight, String)> {
             )
         }
         Event::OrderFeeKnown(_) | Event::BalanceChanged { .. } | Event::FundingChanged(_) => return None,
-        Event::PositionChanged(e) => {
-            let why = e.cause.map_or_else(String::new, |cause| format!(" by {cause}"));
-            (Good, format!("position {} {} {}{why}", e.pair, e.side, e.amount.normalize()))
-        }
-        Event::FundingPaid(e) => {
-            let word = if e.amount.is_sign_negative() { "paid" } else { "received" };
-            (Good, format!("funding of {} {word}: {} {}", e.pair, e.amount.abs().normalize(), e.asset))
-        }
-        Event::MarginCalled(e) => (
-            Bad,
-            format!("margin call: {} {} {} is near its liquidation", e.pair, e.side, e.amount.normalize()),
-        ),
-        Event::LeverageChanged(e) => (Good, format!("leverage of {} is {}", e.pair, e.leverage.normalize())),
-        Event::LeverageRefused(e) => {
-            (Bad, format!("leverage {} of {} refused: {}", e.leverage.normalize(), e.pair, cause(&e.error)))
-        }
-        Event::MarginModeChanged(e) => (Good, format!("margin mode of {} is {}", e.pair, e.margin_mode)),
-        Event::MarginModeRefused(e) => {
-            (Bad, format!("margin mode {} of {} refused: {}", e.margin_mode, e.pair, cause(&e.error)))
-        }
-        Event::PositionModeChanged(e) => (Good, format!("position mode is {}", e.mode)),
-        Event::PositionModeRefused(e) => {
-            (Bad, format!("position mode {} refused: {}", e.mode, cause(&e.error)))
-        }
         Event::Traded { .. } | Event::BestPriceChanged { .. } => return None,
         Event::OrderCompleted(e) => (Good, format!("{} completed", name(&e.order))),
         Event::OrderCancelled(e) => (Plain, format!("{} cancelled{}", name(&e.order), why(&e.reason))),
@@ -440,8 +416,40 @@ fn told(event: &Event) -> Option<(Weight, String)> {
             (Bad, format!("limit {pool} is nearly used up: {used} of {limit}"))
         }
         Event::Problem { error, .. } => (Bad, error.to_string()),
-        other => (Plain, format!("{other:?}")),
+        other => return Some(told_of_contract(other)),
     })
+}
+
+/// What the log says of positions, funding, leverage and modes.
+fn told_of_contract(event: &Event) -> (Weight, String) {
+    use Weight::{Bad, Good, Plain};
+    match event {
+        Event::PositionChanged(e) => {
+            let why = e.cause.map_or_else(String::new, |cause| format!(" by {cause}"));
+            (Good, format!("position {} {} {}{why}", e.pair, e.side, e.amount.normalize()))
+        }
+        Event::FundingPaid(e) => {
+            let word = if e.amount.is_sign_negative() { "paid" } else { "received" };
+            (Good, format!("funding of {} {word}: {} {}", e.pair, e.amount.abs().normalize(), e.asset))
+        }
+        Event::MarginCalled(e) => (
+            Bad,
+            format!("margin call: {} {} {} is near its liquidation", e.pair, e.side, e.amount.normalize()),
+        ),
+        Event::LeverageChanged(e) => (Good, format!("leverage of {} is {}", e.pair, e.leverage.normalize())),
+        Event::LeverageRefused(e) => {
+            (Bad, format!("leverage {} of {} refused: {}", e.leverage.normalize(), e.pair, cause(&e.error)))
+        }
+        Event::MarginModeChanged(e) => (Good, format!("margin mode of {} is {}", e.pair, e.margin_mode)),
+        Event::MarginModeRefused(e) => {
+            (Bad, format!("margin mode {} of {} refused: {}", e.margin_mode, e.pair, cause(&e.error)))
+        }
+        Event::PositionModeChanged(e) => (Good, format!("position mode is {}", e.mode)),
+        Event::PositionModeRefused(e) => {
+            (Bad, format!("position mode {} refused: {}", e.mode, cause(&e.error)))
+        }
+        other => (Plain, format!("{other:?}")),
+    }
 }
 
 /// What went wrong, shortest first: a line of the log may be cut.

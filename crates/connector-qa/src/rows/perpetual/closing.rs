@@ -71,19 +71,7 @@ async fn scene(kit: &Kit, end: End, side: Side) -> Result<(Vec<String>, Detail),
     let held = ledger(&bench, &ground, PositionSide::Both)?;
     let before = desk.seen.len();
     let start = std::time::Instant::now();
-    match end {
-        End::Liquidation => liquidate(&bench, &mut desk, &ground).await?,
-        End::Deleverage => bench.server.with(|venue, now| {
-            let closed = venue.exchange_mut().deleverage(bench.account, &ground.symbol);
-            venue.advance(now);
-            closed.map_err(Failure::new)
-        })?,
-        End::Settlement => bench.server.with(|venue, now| {
-            let closed = venue.exchange_mut().set_status(&ground.symbol, MarketStatus::Delisted);
-            venue.advance(now);
-            closed.map_err(Failure::new)
-        })?,
-    }
+    carry_out(&bench, &mut desk, &ground, end).await?;
     let told = desk
         .until("the position to be told as closed", |seen, _| {
             seen.iter().skip(before).find_map(|event| match event {
@@ -132,6 +120,23 @@ async fn scene(kit: &Kit, end: End, side: Side) -> Result<(Vec<String>, Detail),
         format!("{} {asset}", plain(wallet)),
     ];
     Ok((row, bench.story(format!("Closed by {}", end.cause()), &desk)))
+}
+
+/// Has the venue close the position.
+async fn carry_out(bench: &Bench, desk: &mut Desk, ground: &Ground, end: End) -> Result<(), Failure> {
+    match end {
+        End::Liquidation => liquidate(bench, desk, ground).await,
+        End::Deleverage => bench.server.with(|venue, now| {
+            let closed = venue.exchange_mut().deleverage(bench.account, &ground.symbol);
+            venue.advance(now);
+            closed.map_err(Failure::new)
+        }),
+        End::Settlement => bench.server.with(|venue, now| {
+            let closed = venue.exchange_mut().set_status(&ground.symbol, MarketStatus::Delisted);
+            venue.advance(now);
+            closed.map_err(Failure::new)
+        }),
+    }
 }
 
 /// Takes collateral away, lets the mark price come near to where the position is liquidated, then beyond it.

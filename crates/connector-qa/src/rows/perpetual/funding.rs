@@ -98,8 +98,8 @@ pub async fn info(kit: Kit) -> Judgement {
         longest = longest.max(follows(&mut lab, &grounds, Duration::from_secs(3))?);
         moves += 1;
         chart_prices(&lab, &ground, &mut names);
-        lab.run_for(MINUTE * 5);
-        if moves.is_multiple_of(10) {
+        for _ in 0..5 {
+            lab.run_for(MINUTE);
             tokio::task::yield_now().await;
         }
     }
@@ -316,7 +316,7 @@ impl Week {
     }
 
     /// Something happens, and time passes.
-    fn step(&mut self) -> Result<(), Failure> {
+    async fn step(&mut self) -> Result<(), Failure> {
         let number = self.dice.below(3);
         let index = usize::try_from(number).unwrap_or_default().min(self.lab.grounds.len().saturating_sub(1));
         let ground = self.lab.grounds.get(index).cloned().ok_or_else(|| Failure::new("no market"))?;
@@ -328,8 +328,11 @@ impl Week {
             8 | 9 => self.cut()?,
             _ => self.kill()?,
         }
-        let minutes = u32::try_from(1 + self.dice.below(100)).unwrap_or(1);
-        self.lab.run_for(MINUTE * minutes);
+        for _ in 0..=self.dice.below(100) {
+            self.lab.run_for(MINUTE);
+            // Other rows run on the same thread, in real time.
+            tokio::task::yield_now().await;
+        }
         let now = self.lab.utc();
         if let Some(run) = self.runs.last_mut() {
             run.1 = now;
@@ -527,8 +530,7 @@ pub async fn payments(kit: Kit) -> Judgement {
         // What differs in the others is that both legs are paid for at one time: less of it shows that.
         let end = week.lab.mono().after(if number == 0 { WEEK } else { WEEK / 4 });
         while week.lab.mono() < end {
-            week.step()?;
-            tokio::task::yield_now().await;
+            week.step().await?;
         }
         let named = |failure: Failure| Failure(format!("{mode}: {}", failure.0));
         week.finish().map_err(named)?;

@@ -92,8 +92,8 @@ pub async fn walk(kit: &Kit, mode: PositionMode, fills: usize) -> Result<Walk, F
         walk.fills = lab.executions().len();
         if walk.orders.is_multiple_of(FULL) {
             lab.agrees().map_err(told)?;
-            tokio::task::yield_now().await;
         }
+        tokio::task::yield_now().await;
         note(&mut walk, &lab, &ground);
     }
     lab.agrees()?;
