@@ -17,9 +17,9 @@ use connector_core::order::{NewOrder, OrderState, Side};
 use connector_core::position::{PositionMode, PositionSide};
 use connector_core::time::Now;
 use connector_core::{Cause, ClientOrderId, Connector, Credentials, Decimal, Pair};
+use connector_qa::bench::{credentials, main_key};
 use connector_qa::recorded::Recorded;
 use connector_venue::face::Face as _;
-use connector_venue::keys::KeySecret;
 use connector_venue::memory::{MachineId, Memory};
 use connector_venue::orders::AccountId;
 use connector_venue::venue::Venue;
@@ -40,16 +40,8 @@ impl World {
     fn new(seed: u64) -> Self {
         let face = Box::new(BinancePerpetualFace);
         let setup = face.setup(seed);
-        let (credentials, account) = setup
-            .keys
-            .iter()
-            .find_map(|key| match &key.secret {
-                KeySecret::HmacSha256(secret) if key.may_trade => {
-                    Some((Credentials::new(key.key.as_str(), secret.expose()), key.account))
-                }
-                _ => None,
-            })
-            .unwrap();
+        let key = main_key(&setup).unwrap();
+        let (credentials, account) = (credentials(&key), key.account);
         let market = &setup.markets[0];
         let pair = Pair::new(market.base.as_str(), market.quote.as_str()).unwrap();
         let symbol = market.symbol.to_string();

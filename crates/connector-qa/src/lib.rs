@@ -14,6 +14,7 @@ pub mod holdings;
 pub mod input;
 pub mod kit;
 pub mod lab;
+pub mod payloads;
 pub mod recorded;
 pub mod replay;
 pub mod report;

@@ -18,10 +18,10 @@ use connector_core::journal::{Durability, Filter, History, MemoryJournal, Record
 use connector_core::order::{NewOrder, OrderState, Side};
 use connector_core::time::Now;
 use connector_core::{Cause, ClientOrderId, Connector, Credentials, Decimal, Effect, Error, Pair};
+use connector_qa::bench::{credentials, main_key};
 use connector_qa::dice::Dice;
 use connector_qa::recorded::Recorded;
 use connector_venue::face::Face;
-use connector_venue::keys::KeySecret;
 use connector_venue::ledger::HistoryQuery;
 use connector_venue::memory::{MachineId, Memory};
 use connector_venue::orders::{AccountId, Execution, Order};
@@ -75,16 +75,8 @@ impl World {
     fn new(seed: u64, durability: Durability) -> Self {
         let face = Box::new(BinanceFace);
         let setup = face.setup(seed);
-        let (credentials, account) = setup
-            .keys
-            .iter()
-            .find_map(|key| match &key.secret {
-                KeySecret::HmacSha256(secret) if key.may_trade => {
-                    Some((Credentials::new(key.key.as_str(), secret.expose()), key.account))
-                }
-                _ => None,
-            })
-            .unwrap();
+        let key = main_key(&setup).unwrap();
+        let (credentials, account) = (credentials(&key), key.account);
         let market = &setup.markets[0];
         let pair = Pair::new(market.base.as_str(), market.quote.as_str()).unwrap();
         let mut memory = Memory::new(Venue::with_setup(face, setup).unwrap(), seed);

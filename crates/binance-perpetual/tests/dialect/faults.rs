@@ -4,12 +4,12 @@ use binance_perpetual::BinancePerpetual;
 use connector_core::dialect::{Dialect as _, VenueError};
 use connector_core::engine::classify;
 use connector_core::{Cause, Effect};
+use connector_qa::payloads;
 
 use Cause as C;
 
 fn meaning(code: &str, text: &str) -> (Cause, Effect) {
-    let fault = BinancePerpetual::SPEC.fault(code, text).unwrap_or_else(|| panic!("{code} is not declared"));
-    (fault.cause, fault.effect)
+    payloads::meaning::<BinancePerpetual>(code, text)
 }
 
 /// D/error-code: the texts as documented, or as the venue was seen to write them in 2026.
@@ -145,17 +145,7 @@ fn unavailable_in_several_ways() {
 
 #[test]
 fn every_row_can_be_reached() {
-    let faults = BinancePerpetual::SPEC.faults;
-    let mut codes = std::collections::BTreeSet::new();
-    for (index, fault) in faults.iter().enumerate() {
-        for code in fault.codes {
-            let found = BinancePerpetual::SPEC.fault(code, fault.text.unwrap_or("?")).unwrap();
-            let same = faults.iter().position(|row| std::ptr::eq(row, found));
-            assert_eq!(same, Some(index), "{code} of {fault:?} is shadowed by {found:?}");
-            codes.insert(*code);
-        }
-    }
-    assert!(codes.len() > 150, "{} codes", codes.len());
+    assert!(payloads::faults_in_reach::<BinancePerpetual>() > 150);
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! Hot frames are read by a scanner of their own. The general parser is its oracle: it reads the same frame with a space before
 //! it, which the scanner does not take.
 
-use connector_core::dialect::LinkRole;
+use binance_perpetual::BinancePerpetual;
+use connector_qa::payloads;
 use proptest::prelude::*;
-use proptest::sample::Index;
 
-use crate::frame_bytes;
+use crate::symbols;
 
 fn number() -> impl Strategy<Value = String> {
     let usual = (0_u64..1_000_000, 0_u64..1000).prop_map(|(whole, part)| format!("{whole}.{part:03}"));
@@ -63,13 +63,7 @@ fn payload() -> impl Strategy<Value = String> {
 }
 
 fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let scanned = frame_bytes(LinkRole::Public, bytes);
-    let parsed = frame_bytes(LinkRole::Public, &[b" ", bytes].concat());
-    match (scanned, parsed) {
-        (Ok(scanned), Ok(parsed)) => prop_assert_eq!(scanned, parsed),
-        (scanned, parsed) => prop_assert_eq!(scanned.is_ok(), parsed.is_ok(), "{:?} {:?}", scanned, parsed),
-    }
-    Ok(())
+    payloads::scanner_agrees::<BinancePerpetual>(&symbols(), bytes).map_err(TestCaseError::fail)
 }
 
 proptest! {
@@ -80,17 +74,7 @@ proptest! {
     }
 
     #[test]
-    fn of_broken_frames_too(text in payload(), changes in prop::collection::vec((any::<Index>(), 0_u8..3, any::<u8>()), 1..4)) {
-        let mut bytes = text.into_bytes();
-        for (place, kind, byte) in changes {
-            // The texts above are never so short that three bytes less leave nothing.
-            let place = place.index(bytes.len());
-            match kind {
-                0 => bytes[place] = byte,
-                1 => bytes.insert(place, byte),
-                _ => drop(bytes.remove(place)),
-            }
-        }
-        agrees(&bytes)?;
+    fn of_broken_frames_too(text in payload(), changes in prop::collection::vec((any::<usize>(), 0_u8..3, any::<u8>()), 1..4)) {
+        agrees(&payloads::damaged(&text, &changes))?;
     }
 }

@@ -9,6 +9,7 @@ use connector_core::order::{OrderType, Side, TimeInForce};
 use connector_core::position::PositionSide;
 use connector_core::time::UnixNanos;
 use connector_core::{ClientOrderId, Decimal, ExchangeOrderId, TradeId};
+use connector_qa::payloads;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -223,16 +224,8 @@ fn fees() {
 
 fn place(order_type: OrderType, time_in_force: TimeInForce) -> PlaceQuery {
     PlaceQuery {
-        symbol: "BTCUSDT".into(),
-        client_order_id: ClientOrderId::new("x-1_a"),
-        side: Side::Buy,
-        order_type,
-        time_in_force,
-        amount: Decimal::new(100, 5),
-        price: (order_type != OrderType::Market).then(|| Decimal::new(10_000_000, 2)),
-        contract_size: Decimal::ONE,
         position_side: Some(PositionSide::Both),
-        reduce_only: false,
+        ..payloads::order("BTCUSDT", order_type, time_in_force)
     }
 }
 

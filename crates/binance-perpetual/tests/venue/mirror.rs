@@ -10,7 +10,8 @@ use connector_core::message::{Market, Message, SessionKind};
 use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
 use connector_core::position::{MarginMode, PositionMode};
 use connector_core::time::UnixNanos;
-use connector_core::{Cause, ClientOrderId, Credentials, Decimal, Effect};
+use connector_core::{Cause, ClientOrderId, Credentials, Effect};
+use connector_qa::payloads;
 use connector_venue::face::SessionId;
 
 use crate::{Client, KEY, SECRET, START, number};
@@ -62,18 +63,9 @@ fn symbols(client: &mut Client) -> Symbols {
 }
 
 fn order(order_type: OrderType, price: &str) -> PlaceQuery {
-    PlaceQuery {
-        symbol: "BTCUSDT".into(),
-        client_order_id: ClientOrderId::new("mine-1"),
-        side: Side::Buy,
-        order_type,
-        time_in_force: TimeInForce::Gtc,
-        amount: number("0.2"),
-        price: Some(number(price)),
-        contract_size: Decimal::ONE,
-        position_side: None,
-        reduce_only: false,
-    }
+    let (client_order_id, price) = (ClientOrderId::new("mine-1"), Some(number(price)));
+    let order = payloads::order("BTCUSDT", order_type, TimeInForce::Gtc);
+    PlaceQuery { client_order_id, price, amount: number("0.2"), ..order }
 }
 
 #[test]

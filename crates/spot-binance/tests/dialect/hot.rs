@@ -1,10 +1,11 @@
 //! Hot frames are read by a scanner of their own. The general parser is its oracle: it reads the same frame with a space
 //! before it, which the scanner does not take.
 
-use connector_core::dialect::LinkRole;
+use connector_qa::payloads;
 use proptest::prelude::*;
+use spot_binance::SpotBinance;
 
-use crate::frame_bytes;
+use crate::symbols;
 
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -43,13 +44,7 @@ fn hot_frame() -> impl Strategy<Value = String> {
 }
 
 fn agrees(bytes: &[u8]) -> Result<(), TestCaseError> {
-    let scanned = frame_bytes(LinkRole::Public, bytes);
-    let parsed = frame_bytes(LinkRole::Public, &[b" ", bytes].concat());
-    match (scanned, parsed) {
-        (Ok(scanned), Ok(parsed)) => prop_assert_eq!(scanned, parsed),
-        (scanned, parsed) => prop_assert_eq!(scanned.is_ok(), parsed.is_ok(), "{:?} {:?}", scanned, parsed),
-    }
-    Ok(())
+    payloads::scanner_agrees::<SpotBinance>(&symbols(), bytes).map_err(TestCaseError::fail)
 }
 
 proptest! {
@@ -61,20 +56,8 @@ proptest! {
     #[test]
     fn also_about_broken_frames(
         text in hot_frame(),
-        changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u8..3, any::<u8>()), 1..4),
+        changes in prop::collection::vec((any::<usize>(), 0_u8..3, any::<u8>()), 1..4),
     ) {
-        let mut bytes = text.into_bytes();
-        for (place, kind, byte) in changes {
-            let place = place.index(bytes.len());
-            match kind {
-                0 => bytes[place] = byte,
-                1 => bytes.insert(place, byte),
-                _ => drop(bytes.remove(place)),
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-        }
-        agrees(&bytes)?;
+        agrees(&payloads::damaged(&text, &changes))?;
     }
 }

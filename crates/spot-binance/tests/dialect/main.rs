@@ -13,56 +13,30 @@ mod rest;
 mod signing;
 mod stream;
 
-use connector_core::dialect::{
-    DecodeError, Dialect as _, Draft, Endpoint, Frame, LinkRole, Payload, Symbols,
-};
-use connector_core::message::{Market, Message};
-use serde_json::Value;
+use connector_core::dialect::{LinkRole, Symbols};
+use connector_core::message::Market;
+use connector_qa::payloads::{self, Told, events, query};
 use spot_binance::SpotBinance;
 
 /// A map that knows the markets of the documentation's examples.
 fn symbols() -> Symbols {
-    let mut symbols = Symbols::default();
-    for pair in ["BTC-USDT", "BNB-BTC", "BNB-USDT", "ETH-BTC", "LTC-BTC"] {
-        assert!(symbols.insert(pair.replace('-', "").into(), pair.parse().unwrap()));
-    }
-    symbols
+    payloads::symbols(&["BTC-USDT", "BNB-BTC", "BNB-USDT", "ETH-BTC", "LTC-BTC"])
 }
 
 /// Decodes an answer of the row named `row`.
-fn answer(row: &str, body: &str) -> Result<Vec<Message>, DecodeError> {
-    answer_about(row, body, None)
+fn answer(row: &str, body: &str) -> Told {
+    payloads::answer::<SpotBinance>(&symbols(), row, body, None)
 }
 
-fn answer_about(row: &str, body: &str, market: Option<&Market>) -> Result<Vec<Message>, DecodeError> {
-    let mut out: Vec<Message> = Vec::new();
-    let (mut bytes, symbols) = (body.as_bytes().to_vec(), symbols());
-    let decode = SpotBinance::REST.decoder(row).unwrap();
-    decode(Payload { bytes: &mut bytes, symbols: &symbols, market }, &mut out)?;
-    Ok(out)
+fn answer_about(row: &str, body: &str, market: Option<&Market>) -> Told {
+    payloads::answer::<SpotBinance>(&symbols(), row, body, market)
 }
 
 /// Decodes a frame.
-fn frame(role: LinkRole, text: &str) -> Result<Vec<Message>, DecodeError> {
+fn frame(role: LinkRole, text: &str) -> Told {
     frame_bytes(role, text.as_bytes())
 }
 
-fn frame_bytes(role: LinkRole, bytes: &[u8]) -> Result<Vec<Message>, DecodeError> {
-    let (mut out, mut bids, mut asks) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut bytes, symbols) = (bytes.to_vec(), symbols());
-    let frame = Frame { role, bytes: &mut bytes, symbols: &symbols, bids: &mut bids, asks: &mut asks };
-    SpotBinance::frame(frame, &mut out)?;
-    Ok(out)
-}
-
-/// The messages as the neutral events people see.
-fn events(messages: Result<Vec<Message>, DecodeError>) -> Value {
-    serde_json::to_value(messages.unwrap()).unwrap()
-}
-
-/// The query a request of this endpoint has before signing.
-fn query<Q>(endpoint: &Endpoint<Q>, question: &Q) -> String {
-    let mut draft = Draft::new(&endpoint.row);
-    (endpoint.encode)(question, &mut draft);
-    draft.query.encode()
+fn frame_bytes(role: LinkRole, bytes: &[u8]) -> Told {
+    payloads::frame::<SpotBinance>(&symbols(), role, bytes)
 }

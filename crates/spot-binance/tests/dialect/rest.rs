@@ -4,9 +4,10 @@ use connector_core::dialect::{
     BookQuery, Dialect as _, FillsQuery, OpenOrdersQuery, OrderQuery, PlaceQuery, SymbolQuery,
 };
 use connector_core::message::Market;
-use connector_core::order::{OrderType, Side, TimeInForce};
+use connector_core::order::{OrderType, TimeInForce};
 use connector_core::time::UnixNanos;
 use connector_core::{ClientOrderId, Decimal, ExchangeOrderId, TradeId};
+use connector_qa::payloads;
 use proptest::prelude::*;
 use serde_json::json;
 use spot_binance::SpotBinance;
@@ -252,18 +253,7 @@ fn fees() {
 }
 
 fn place(order_type: OrderType, time_in_force: TimeInForce) -> PlaceQuery {
-    PlaceQuery {
-        symbol: "BTCUSDT".into(),
-        client_order_id: ClientOrderId::new("x-1_a"),
-        side: Side::Buy,
-        order_type,
-        time_in_force,
-        amount: Decimal::new(100, 5),
-        price: (order_type != OrderType::Market).then(|| Decimal::new(10_000_000, 2)),
-        contract_size: Decimal::ONE,
-        position_side: None,
-        reduce_only: false,
-    }
+    payloads::order("BTCUSDT", order_type, time_in_force)
 }
 
 #[test]

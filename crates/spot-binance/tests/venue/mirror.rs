@@ -7,6 +7,7 @@ use connector_core::dialect::{
 use connector_core::message::{Market, Message, SessionKind};
 use connector_core::order::{OrderState, OrderType, Side, TimeInForce};
 use connector_core::{Cause, ClientOrderId, Credentials, Effect};
+use connector_qa::payloads;
 use connector_venue::orders::Submit;
 use spot_binance::SpotBinance;
 
@@ -59,16 +60,10 @@ fn map(desk: &mut Desk) -> Symbols {
 
 fn place(order_type: OrderType, price: &str) -> PlaceQuery {
     PlaceQuery {
-        symbol: "LTCBTC".into(),
         client_order_id: ClientOrderId::new("mine-1"),
-        side: Side::Buy,
-        order_type,
-        time_in_force: TimeInForce::Gtc,
         amount: number("2"),
         price: Some(number(price)),
-        contract_size: connector_core::Decimal::ONE,
-        position_side: None,
-        reduce_only: false,
+        ..payloads::order("LTCBTC", order_type, TimeInForce::Gtc)
     }
 }
 
