@@ -4,6 +4,7 @@
 
 pub mod bench;
 pub mod bot;
+pub mod chaos;
 pub mod checklist;
 pub mod command_line;
 pub mod decode;
@@ -20,7 +21,6 @@ pub mod replay;
 pub mod report;
 pub mod rows;
 pub mod scratch;
-pub mod simulation;
 pub mod story;
 pub mod strategies;
 pub mod watch;

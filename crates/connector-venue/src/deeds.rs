@@ -11,6 +11,7 @@ use crate::faults::{Fault, Matcher};
 use crate::keys::{ApiKey, KeyState};
 use crate::limits::ScopeKey;
 use crate::orders::{AccountId, Amount, Submit, Which};
+use crate::setup::{Fees, MarketStatus};
 use crate::venue::Venue;
 
 impl Venue {
@@ -57,10 +58,38 @@ impl Venue {
                     tracing::warn!(%reject, %account, "the transfer was refused");
                 }
             }
+            Fault::FeeTier { account, symbol, maker_ppm, taker_ppm } => {
+                let account = self.account(*account);
+                let fees = Fees { maker_ppm: *maker_ppm, taker_ppm: *taker_ppm };
+                self.exchange.set_fees(account, symbol.as_deref(), fees);
+            }
+            Fault::Halt { .. } | Fault::Resume { .. } | Fault::Delist { .. } | Fault::RulesChange { .. } => {
+                self.change_market(fault);
+            }
             Fault::RevokeKey { key } => self.change_keys(key.as_deref(), |key| key.state = KeyState::Revoked),
             Fault::DropPermission { key } => self.change_keys(key.as_deref(), |key| key.may_trade = false),
             // The rest bends requests and frames.
             _ => {}
+        }
+    }
+
+    fn change_market(&mut self, fault: &Fault) {
+        let done = match fault {
+            Fault::Halt { symbol } => self.exchange.set_status(symbol, MarketStatus::Halted),
+            Fault::Resume { symbol } => self.exchange.set_status(symbol, MarketStatus::Trading),
+            Fault::Delist { symbol } => self.exchange.set_status(symbol, MarketStatus::Delisted),
+            Fault::RulesChange { symbol, tick, step, min_notional } => {
+                let Some(market) = self.exchange.market(symbol) else { return };
+                let mut rules = market.rules.clone();
+                rules.tick = tick.unwrap_or(rules.tick);
+                rules.step = step.unwrap_or(rules.step);
+                rules.min_notional = min_notional.unwrap_or(rules.min_notional);
+                self.exchange.change_rules(symbol, rules)
+            }
+            _ => Ok(()),
+        };
+        if let Err(reject) = done {
+            tracing::warn!(%reject, ?fault, "the market could not be changed");
         }
     }
 

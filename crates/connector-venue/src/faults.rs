@@ -90,7 +90,11 @@ pub enum Fault {
     },
     /// Frames are sent twice.
     #[serde(rename = "ws.dup")]
-    Duplicate {},
+    Duplicate {
+        /// How long after the first the second one is sent, milliseconds: a venue that tells again what it has told.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        ms: u64,
+    },
     /// Frames are lost. How many is the trigger's `count`.
     #[serde(rename = "ws.drop")]
     Drop {},
@@ -118,6 +122,15 @@ pub enum Fault {
     /// In answers and frames one word of an enumeration, drawn by the seed, is one that no client has heard of.
     #[serde(rename = "schema.word")]
     NewWord {},
+    /// Answers and frames lack one member, drawn by the seed.
+    #[serde(rename = "schema.missing")]
+    Missing {},
+    /// In answers and frames one member, drawn by the seed, is null.
+    #[serde(rename = "schema.null")]
+    Null {},
+    /// In answers and frames decimals are written another way: with further zeros, or with an exponent.
+    #[serde(rename = "schema.number")]
+    Number {},
     /// The answer is replaced.
     #[serde(rename = "http.status")]
     Status {
@@ -239,6 +252,53 @@ pub enum Fault {
         /// How much.
         amount: Decimal,
     },
+    /// The account's fees change, on one market or on all.
+    #[serde(rename = "acct.fees")]
+    FeeTier {
+        /// The account; the first one if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<u32>,
+        /// The venue's symbol; all markets if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        symbol: Option<SmolStr>,
+        /// What makers pay, in parts per million of the traded value; negative for a rebate.
+        maker_ppm: i64,
+        /// What takers pay.
+        taker_ppm: i64,
+    },
+    /// A market takes no orders any more. Its book stays.
+    #[serde(rename = "mkt.halt")]
+    Halt {
+        /// The venue's symbol.
+        symbol: SmolStr,
+    },
+    /// A market takes orders again.
+    #[serde(rename = "mkt.resume")]
+    Resume {
+        /// The venue's symbol.
+        symbol: SmolStr,
+    },
+    /// A market is gone, with all its orders.
+    #[serde(rename = "mkt.delist")]
+    Delist {
+        /// The venue's symbol.
+        symbol: SmolStr,
+    },
+    /// A market's rules change. What is absent stays as it is.
+    #[serde(rename = "mkt.rules_change")]
+    RulesChange {
+        /// The venue's symbol.
+        symbol: SmolStr,
+        /// Prices are whole multiples of this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tick: Option<Decimal>,
+        /// Base amounts are whole multiples of this.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        step: Option<Decimal>,
+        /// Least price × amount.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min_notional: Option<Decimal>,
+    },
     /// A key stops working.
     #[serde(rename = "acct.revoke_key")]
     RevokeKey {
@@ -253,6 +313,11 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<SmolStr>,
     },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(ms: &u64) -> bool {
+    *ms == 0
 }
 
 const fn reorder_hold() -> u64 {

@@ -51,6 +51,17 @@ enum Event {
     Down { of: Wire, payload: Payload },
 }
 
+impl Event {
+    /// The machine that would hear of it.
+    const fn hearer(&self) -> Option<MachineId> {
+        match self {
+            Self::Answer { of, .. } => Some(of.life.machine),
+            Self::Opened { of, .. } | Self::Refused { of, .. } | Self::Down { of, .. } => Some(of.life.machine),
+            _ => None,
+        }
+    }
+}
+
 /// A machine in one of its lives: what belongs to an earlier life is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Life {
@@ -87,6 +98,8 @@ struct Slot<M> {
     peer: Peer,
     clock_offset_ns: i64,
     woken: Option<Mono>,
+    /// Neither hears nor does anything until then.
+    asleep_until: Mono,
 }
 
 /// Drives machines against one venue, in memory.
@@ -146,7 +159,7 @@ impl<M: Machine> Memory<M> {
     /// Adds a machine at the loopback address and carries out what it wants at once.
     pub fn add(&mut self, machine: M) -> MachineId {
         let id = MachineId(self.slots.len());
-        self.slots.push(Slot { machine, life: 0, peer: Peer::LOCAL, clock_offset_ns: 0, woken: None });
+        self.slots.push(Slot { machine, life: 0, peer: Peer::LOCAL, clock_offset_ns: 0, woken: None, asleep_until: Mono(0) });
         self.wake(id);
         id
     }
@@ -156,6 +169,21 @@ impl<M: Machine> Memory<M> {
         if let Some(slot) = self.slots.get_mut(id.0) {
             slot.clock_offset_ns = offset_ns;
         }
+    }
+
+    /// Suspends a machine, as a laptop that is shut: it hears nothing and does nothing for this long, then everything at once.
+    pub fn suspend(&mut self, id: MachineId, time: Duration) {
+        let until = self.now.after(time);
+        if let Some(slot) = self.slots.get_mut(id.0) {
+            slot.asleep_until = slot.asleep_until.max(until);
+        }
+    }
+
+    /// How many connections and requests of a machine are open.
+    #[must_use]
+    pub fn open_ends(&self, id: MachineId) -> (usize, usize) {
+        let lines = self.lines.keys().filter(|wire| wire.life.machine == id).count();
+        (lines, self.pending.keys().filter(|of| of.life.machine == id).count())
     }
 
     /// Sets the address a machine's requests and connections come from.
@@ -169,6 +197,11 @@ impl<M: Machine> Memory<M> {
     #[must_use]
     pub fn machine(&self, id: MachineId) -> Option<&M> {
         self.slots.get(id.0).map(|slot| &slot.machine)
+    }
+
+    /// A machine, to take from it what has no effect on what it does.
+    pub fn machine_mut(&mut self, id: MachineId) -> Option<&mut M> {
+        self.slots.get_mut(id.0).map(|slot| &mut slot.machine)
     }
 
     /// Does something with a machine, at the present time, and carries out what it wants then. `None` if there is none of that
@@ -220,7 +253,7 @@ impl<M: Machine> Memory<M> {
         Now { mono: self.now, utc: self.start.offset(passed) }
     }
 
-    /// A fingerprint (FNV-1a, 64 bits) of everything that passed between machines and venue so far, with its times.
+    /// A fingerprint (64 bits) of everything that passed between machines and venue so far, with its times.
     #[must_use]
     pub const fn trace_hash(&self) -> u64 {
         self.trace
@@ -244,8 +277,8 @@ impl<M: Machine> Memory<M> {
         }
     }
 
-    /// Carries out the next event, if it is not after `end`; otherwise sets the time to `end`.
-    fn step(&mut self, end: Mono) -> bool {
+    /// Carries out the next event and answers true, if it is not after `end`; otherwise sets the time to `end`.
+    pub fn step(&mut self, end: Mono) -> bool {
         let event = self.events.first_key_value().map(|((at, _), _)| *at);
         let venue = self.venue.next_event_time();
         let machine =
@@ -296,11 +329,15 @@ impl<M: Machine> Memory<M> {
     }
 
     fn note(&mut self, kind: u8, number: u64, bytes: &[u8]) {
-        let time = self.now.0.to_le_bytes();
-        let head = [kind].into_iter().chain(time).chain(number.to_le_bytes());
-        for byte in head.chain(bytes.iter().copied()) {
-            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
+        // Eight bytes at a time: everything that passes goes through here.
+        let mut mix = |word: u64| {
+            self.trace = (self.trace ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        };
+        mix(self.now.0 ^ u64::from(kind) << 56);
+        mix(number);
+        let words = bytes.chunks(8);
+        words.for_each(|word| mix(word.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))));
+        mix(bytes.len() as u64);
     }
 
     fn wake(&mut self, id: MachineId) {
@@ -380,6 +417,11 @@ impl<M: Machine> Memory<M> {
 
     fn happen(&mut self, event: Event) {
         let now = self.now();
+        if let Some(until) = event.hearer().and_then(|id| self.slots.get(id.0)).map(|slot| slot.asleep_until)
+            && until > self.now
+        {
+            return self.cause(until, event);
+        }
         match event {
             Event::Arrive { of, request } => {
                 let verdict = Box::new(self.venue.judge(now, &request));
@@ -502,8 +544,20 @@ impl<M: Machine> Memory<M> {
     }
 
     fn down(&mut self, of: Wire, payload: Payload) {
-        let Some(line) = self.lines.get_mut(&of).filter(|line| !line.frozen) else { return };
         let (link, id) = (of.link, of.life.machine);
+        let Some(line) = self.lines.get_mut(&of) else {
+            // What was under way when the machine closed may still reach it, under the old name.
+            if let Payload::Text(text) = payload
+                && self.is_alive(of.life)
+            {
+                self.note(11, link.0, text.as_bytes());
+                self.feed(id, Input::Frame { link, bytes: &mut text.into_bytes() });
+            }
+            return;
+        };
+        if line.frozen {
+            return;
+        }
         match payload {
             Payload::Text(text) => {
                 let mut bytes = text.into_bytes();
@@ -560,10 +614,11 @@ impl<M: Machine> Slot<M> {
     /// When the machine must be woken. One that was just woken and still wants to be is given a millisecond, so that time passes.
     fn due(&self) -> Option<Mono> {
         let deadline = self.machine.deadline()?;
-        Some(match self.woken {
+        let due = match self.woken {
             Some(woken) if deadline <= woken => woken.after(Duration::from_millis(1)),
             _ => deadline,
-        })
+        };
+        Some(due.max(self.asleep_until))
     }
 }
 

@@ -11,7 +11,7 @@ use connector_core::time::Mono;
 use connector_core::wire::{HttpRequest, HttpResponse};
 use smol_str::SmolStr;
 
-use crate::drift::{with_members, with_word};
+pub use crate::drift::Drift;
 use crate::face::{OutFrame, Payload, Session, SessionId};
 use crate::faults::{Fault, FaultRule, Matcher, Point};
 use crate::fields::Fields;
@@ -35,10 +35,8 @@ pub struct Verdict {
     pub truncate: Option<Option<usize>>,
     /// Another waiting time on refusals for limits (`None`: none at all).
     pub retry_after: Option<Option<String>>,
-    /// The answer has members that no client has heard of.
-    pub members: bool,
-    /// The answer has a word that no client has heard of, chosen by this seed.
-    pub word: Option<u64>,
+    /// What is different about the answer's text, each drawn by its seed.
+    pub drifts: Vec<(Drift, u64)>,
     /// How long the answer takes on top.
     pub after: Duration,
     /// How it ends.
@@ -268,12 +266,12 @@ impl Armed {
         }
         match self.rule.fault {
             Fault::Mute { .. } | Fault::Drop {} => Vec::new(),
-            Fault::Duplicate {} => vec![(delay, frame.clone()), (delay, frame)],
+            Fault::Duplicate { ms } => {
+                let again = delay.saturating_add(Duration::from_millis(ms));
+                vec![(delay, frame.clone()), (again, frame)]
+            }
             Fault::FrameDelay { ms } => vec![(delay.saturating_add(Duration::from_millis(ms)), frame)],
             Fault::Corrupt {} => vec![(delay, corrupt(frame, &mut self.random))],
-            Fault::NewMembers {} | Fault::NewWord {} => {
-                vec![(delay, drifted(frame, &self.rule.fault, &mut self.random))]
-            }
             Fault::Reorder { window, hold_ms } => {
                 let until = now.after(Duration::from_millis(hold_ms));
                 let held = self.held.entry(session.id).or_insert_with(|| Held { until, frames: Vec::new() });
@@ -286,7 +284,8 @@ impl Armed {
                 shuffle(&mut frames, &mut self.random);
                 frames.into_iter().map(|frame| (delay, frame)).collect()
             }
-            _ => vec![(delay, frame)],
+            // Frames only change their text, or go as they are.
+            _ => vec![(delay, drifted(frame, &self.rule.fault, &mut self.random))],
         }
     }
 
@@ -315,7 +314,7 @@ impl FaultRule {
             | F::Truncated { .. }
             | F::Empty200 { .. }
             | F::RetryAfter { .. } => true,
-            F::NewMembers {} | F::NewWord {} => self.matcher.link.is_none() && self.matcher.channel.is_none(),
+            _ if self.fault.drift().is_some() => self.matcher.link.is_none() && self.matcher.channel.is_none(),
             F::Refuse {} => self.matcher.link.is_none(),
             F::Reset { .. } | F::HalfOpen {} => !self.matcher.names_stream() || self.matcher.names_request(),
             _ => self.is_deed() && self.matcher.names_request(),
@@ -328,11 +327,11 @@ impl FaultRule {
             self.fault,
             F::Mute { .. }
                 | F::Drop {}
-                | F::Duplicate {}
+                | F::Duplicate { .. }
                 | F::Reorder { .. }
                 | F::FrameDelay { .. }
                 | F::Corrupt {}
-        ) || matches!(self.fault, F::NewMembers {} | F::NewWord {}) && self.matcher.row.is_none()
+        ) || self.fault.drift().is_some() && self.matcher.row.is_none()
     }
 
     const fn is_deed(&self) -> bool {
@@ -347,6 +346,11 @@ impl FaultRule {
                 | F::ExternalOrder { .. }
                 | F::ExternalCancel { .. }
                 | F::Transfer { .. }
+                | F::FeeTier { .. }
+                | F::Halt { .. }
+                | F::Resume { .. }
+                | F::Delist { .. }
+                | F::RulesChange { .. }
                 | F::RevokeKey { .. }
                 | F::DropPermission { .. }
         )
@@ -459,11 +463,14 @@ fn bend(rule: &FaultRule, random: &mut Random, verdict: &mut Verdict) {
             place(*point, HttpResponse { status: 200, headers: Vec::new(), body: Vec::new() }, verdict);
         }
         Fault::Truncated { keep } => verdict.truncate = Some(*keep),
-        Fault::NewMembers {} => verdict.members = true,
-        // Drawn here, so that the choice belongs to the rule.
-        Fault::NewWord {} => verdict.word = u64::try_from(random.between(1, i64::MAX)).ok(),
         Fault::RetryAfter { value } => verdict.retry_after = Some(value.clone()),
-        _ => verdict.deeds.push(deed()),
+        fault => match fault.drift() {
+            // Drawn here, so that the choice belongs to the rule.
+            Some(drift) => {
+                verdict.drifts.push((drift, u64::try_from(random.between(1, i64::MAX)).unwrap_or(1)));
+            }
+            None => verdict.deeds.push(deed()),
+        },
     }
 }
 
@@ -478,15 +485,9 @@ impl Verdict {
             response.headers.retain(|(name, _)| name != "retry-after");
             response.headers.extend(value.iter().map(|value| ("retry-after".into(), value.into())));
         }
-        if self.members || self.word.is_some() {
-            let mut text = String::from_utf8_lossy(&response.body).into_owned();
-            if self.members {
-                text = with_members(&text);
-            }
-            if let Some(seed) = self.word {
-                text = with_word(&text, &mut Random::new(seed, 0));
-            }
-            response.body = text.into_bytes();
+        for (drift, seed) in &self.drifts {
+            let text = String::from_utf8_lossy(&response.body);
+            response.body = drift.apply(&text, &mut Random::new(*seed, 0)).into_bytes();
         }
         if let Some(keep) = self.truncate {
             response.body.truncate(keep.unwrap_or(response.body.len() / 2));
@@ -496,9 +497,8 @@ impl Verdict {
 }
 
 fn drifted(mut frame: OutFrame, fault: &Fault, random: &mut Random) -> OutFrame {
-    if let Payload::Text(text) = &frame.payload {
-        let text = if *fault == (Fault::NewWord {}) { with_word(text, random) } else { with_members(text) };
-        frame.payload = Payload::Text(text);
+    if let (Payload::Text(text), Some(drift)) = (&frame.payload, fault.drift()) {
+        frame.payload = Payload::Text(drift.apply(text, random));
     }
     frame
 }

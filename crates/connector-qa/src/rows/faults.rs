@@ -147,7 +147,7 @@ async fn overtaken(kit: &Kit) -> Result<(), Failure> {
 pub async fn disorder(kit: Kit) -> Judgement {
     const ORDERS: i64 = 10;
     let bends: [(&str, Fault); 3] = [
-        ("doubled", Fault::Duplicate {}),
+        ("doubled", Fault::Duplicate { ms: 0 }),
         ("late", Fault::FrameDelay { ms: 150 }),
         ("reordered", Fault::Reorder { window: 4, hold_ms: 200 }),
     ];

@@ -1,35 +1,37 @@
-//! The whole connector under virtual time, with faults, from seeds. `SEED=n` runs one seed again, `SEEDS=n` as many.
+//! The whole connector under virtual time, with faults, from seeds. `SEED=n` runs one seed again, `SEEDS=n` as many; thousands
+//! run with `cargo xtask chaos`.
 
 use connector_core::Error;
 use connector_core::dialect::{
     Channel, DecodeError, Dialect, Draft, Frame, Keyring, Rest, Spec, Stamp, VenueError,
 };
 use connector_core::message::{BestPrice, BookMessage, Message, Sink, Trade};
-use connector_qa::simulation::run;
+use connector_qa::chaos::{Facts, Plan, run};
 use smol_str::SmolStr;
 use spot_binance::SpotBinance;
 use spot_binance::venue::BinanceFace;
 
-const STEPS: u32 = 120;
-
-fn seeds() -> Vec<u64> {
+fn seeds(least: u64) -> Vec<u64> {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match number("SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("SEEDS").unwrap_or(24)).collect(),
+        None => (1..=number("SEEDS").unwrap_or(least)).collect(),
     }
+}
+
+fn facts() -> Facts {
+    Facts::of(&BinanceFace, SpotBinance::CALLS)
 }
 
 #[test]
 fn the_ledger_agrees_whatever_goes_wrong() {
-    let failures: Vec<String> = seeds()
+    let facts = facts();
+    let failures: Vec<String> = seeds(8)
         .into_iter()
         .filter_map(|seed| {
-            let result = run(SpotBinance, Box::new(BinanceFace), seed, STEPS);
+            let result = run(SpotBinance, Box::new(BinanceFace), &Plan::random(seed, &facts));
             println!("seed {seed}: {result:?}");
-            result.err().map(|broken| {
-                format!("SEED={seed} cargo test -p spot-binance --no-default-features --test simulation\n  {broken}")
-            })
+            result.err().map(|broken| format!("seed {seed}: {broken}"))
         })
         .collect();
     assert!(failures.is_empty(), "{} seeds failed:\n{}", failures.len(), failures.join("\n"));
@@ -37,8 +39,13 @@ fn the_ledger_agrees_whatever_goes_wrong() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    let trace = || run(SpotBinance, Box::new(BinanceFace), 7, 40).map(|outcome| outcome.trace).unwrap();
-    assert_eq!(trace(), trace());
+    let facts = facts();
+    for seed in seeds(100) {
+        let plan = Plan::random(seed, &facts).reduced(12, None);
+        let play = || run(SpotBinance, Box::new(BinanceFace), &plan);
+        let (first, second) = (play(), play());
+        assert_eq!(first.map(|outcome| outcome.trace).ok(), second.map(|outcome| outcome.trace).ok(), "{seed}");
+    }
 }
 
 /// The venue as if its private stream told no balance: as one that declares so, or (`PUSH`) as one that should and does not.
@@ -95,15 +102,14 @@ impl<const PUSH: bool> Dialect for Untold<PUSH> {
 
 #[test]
 fn balances_that_the_stream_does_not_tell_are_right_in_the_end() {
-    for seed in seeds().into_iter().take(4) {
+    let facts = facts();
+    for seed in seeds(4).into_iter().take(4) {
+        let plan = Plan::random(seed, &facts).reduced(60, None);
         for declared in [false, true] {
             let face = Box::new(BinanceFace);
-            let result = if declared {
-                run(Untold::<true>, face, seed, 60)
-            } else {
-                run(Untold::<false>, face, seed, 60)
-            };
-            assert!(result.is_ok(), "SEED={seed}, declared to be told: {declared}: {}", result.unwrap_err());
+            let result =
+                if declared { run(Untold::<true>, face, &plan) } else { run(Untold::<false>, face, &plan) };
+            assert!(result.is_ok(), "seed {seed}, declared to be told: {declared}: {}", result.unwrap_err());
         }
     }
 }
