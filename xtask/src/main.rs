@@ -46,6 +46,9 @@ enum Arguments {
     /// Watch a connector live in the terminal: book, trades, own orders, balances, health
     #[command(disable_help_flag = true)]
     Watch(Passed),
+    /// Deterministic simulation of a connector with faults, from thousands of seeds
+    #[command(disable_help_flag = true)]
+    Chaos(Passed),
     /// Measure the hot paths beside their lower bounds and other people's crates
     Bench(bench::Asked),
     /// Run every test of the workspace
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Arguments::Replay(passed) => pass_on(&workspace, "replay", &passed.rest),
         Arguments::Record(passed) => pass_on(&workspace, "record", &passed.rest),
         Arguments::Watch(passed) => pass_on(&workspace, "watch", &passed.rest),
+        Arguments::Chaos(passed) => pass_on(&workspace, "chaos", &passed.rest),
         Arguments::Bench(asked) => bench::bench(&workspace, &asked),
         Arguments::Test => Ok(ci::test(&workspace)),
         Arguments::Coverage => Ok(ci::measure(&workspace)),
@@ -123,7 +127,11 @@ fn pass_on(workspace: &Workspace, command: &str, rest: &[OsString]) -> Result<Ex
     };
     let leaves = ["testnet", "live"].iter().any(|target| says("--target", target))
         || rest.iter().any(|argument| argument.to_string_lossy().starts_with("--domain"));
-    let build = Build { release: command == "replay", tls: leaves };
+    let build = Build {
+        release: command == "replay" || command == "chaos",
+        tls: leaves,
+        mutants: command == "chaos" && rest.iter().any(|argument| argument == "--mutants"),
+    };
     let mut runner = workspace.runner(&connector, build);
     runner.arg(command).args(&rest);
     Ok(replace_by(&mut runner))
@@ -177,7 +185,7 @@ mod tests {
 
     #[test]
     fn later_commands_and_wrong_options_are_refused() {
-        for wrong in [&["chaos"][..], &["list", "--colour"], &["ci", "extra"]] {
+        for wrong in [&["soak"][..], &["list", "--colour"], &["ci", "extra"]] {
             let arguments = ["cargo xtask"].iter().chain(wrong);
             let error = Arguments::try_parse_from(arguments).err().expect("refused");
             assert_eq!(error.exit_code(), 2, "{wrong:?}");

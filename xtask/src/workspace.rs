@@ -64,6 +64,9 @@ impl Workspace {
         if build.release {
             command.arg("--release");
         }
+        if build.mutants {
+            command.args(["--features", "connector-core/mutants"]);
+        }
         if !build.tls {
             command.arg("--no-default-features");
         }
@@ -90,6 +93,8 @@ pub(crate) fn cargo_itself() -> Command {
 pub(crate) struct Build {
     /// With full optimisation: for commands whose speed is their result.
     pub(crate) release: bool,
+    /// With known defects that can be planted: only for the command that hunts them.
+    pub(crate) mutants: bool,
     /// With TLS: only for commands that leave this machine.
     pub(crate) tls: bool,
 }

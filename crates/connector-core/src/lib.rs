@@ -18,6 +18,7 @@ pub mod keystore;
 pub mod message;
 #[cfg(feature = "metrics")]
 pub mod metrics;
+pub mod mutants;
 mod net;
 pub mod number;
 pub mod order;

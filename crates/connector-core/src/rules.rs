@@ -8,6 +8,7 @@ use rust_decimal::Decimal;
 
 use crate::error::{Cause, Effect, Error};
 use crate::message::TradingRule;
+use crate::mutants::{self, Mutant};
 use crate::order::{NewOrder, OrderType, Side, TimeInForce};
 use crate::position::PositionAction;
 
@@ -68,8 +69,9 @@ fn check_sense(rule: &TradingRule, order: &NewOrder) -> Result<(), Error> {
 
 fn quantise_amount(rule: &TradingRule, order: &NewOrder) -> Result<Decimal, Error> {
     let asked = order.amount;
+    let direction = if mutants::is(Mutant::RoundedUp) { Round::Up } else { Round::Down };
     let amount =
-        round(asked, rule.amount_step, Round::Down).ok_or_else(|| too_long(order, "amount", asked))?;
+        round(asked, rule.amount_step, direction).ok_or_else(|| too_long(order, "amount", asked))?;
     let amount = amount.normalize();
     let least = rule.min_amount.into_iter().chain(rule.amount_step).max();
     if let Some(least) = least.filter(|least| amount < *least) {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::book::Book;
 use crate::dialect::BookRule;
 use crate::message::{BookMessage, BookUpdate};
+use crate::mutants::{self, Mutant};
 
 /// Most messages kept while waiting for a snapshot.
 const MAX_WAITING: usize = 4096;
@@ -197,6 +198,9 @@ impl BookSync {
         if ids.last <= known {
             return Fit::Old;
         }
+        if mutants::is(Mutant::NoContinuityCheck) {
+            return Fit::Next;
+        }
         let next = match self.rule {
             // A message may begin before where we stand: its rows are absolute.
             BookRule::Sequenced => ids.first <= known.saturating_add(1),
@@ -272,6 +276,7 @@ impl BookSync {
             let message = borrowed(&update);
             let Some(ids) = Ids::of(self.rule, &message) else { continue };
             let applied = match self.fits(ids) {
+                Fit::Old if mutants::is(Mutant::OldDiffsReplayed) => self.append(&message),
                 Fit::Old => Ok(()),
                 Fit::Next => self.append(&message),
                 Fit::Missing => Err(Gap::Missing),

@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::fee::{FeeSchedule, Prices};
 use crate::id::ClientOrderId;
 use crate::message::{BalanceReport, Message, OrderReport};
+use crate::mutants::{self, Mutant};
 use crate::order::{CancelStep, NewOrder, OrderState, OrderType, Side, TimeInForce, TrackedOrder, Want};
 use crate::pair::{Asset, Pair};
 use crate::rules::quantise;
@@ -495,7 +496,7 @@ impl<D: Dialect> Engine<D> {
 
     pub(super) fn query_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {
         // Only the venue's own word counts as "not found"; any other failure is no evidence, and the tracker asks again.
-        if error.cause == Cause::OrderNotFound {
+        if error.cause == Cause::OrderNotFound || mutants::is(Mutant::AnyErrorIsNotFound) {
             self.tracker.not_found(now, id, self.visibility(id));
         } else {
             let key = format!("order:{:?}", error.cause);

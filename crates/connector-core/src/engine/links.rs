@@ -16,6 +16,7 @@ use crate::dialect::{Channel, ChannelSpec, Dialect, LinkRole, LinkSpec, Login};
 use crate::error::{Cause, Effect, Error};
 use crate::event::{Event, LinkState};
 use crate::message::{Message, Refusal, Session, SessionKind};
+use crate::mutants::{self, Mutant};
 use crate::pair::Pair;
 use crate::time::{Mono, Now};
 use crate::wire::{Action, LinkId};
@@ -275,7 +276,10 @@ impl<D: Dialect> Engine<D> {
                 self.request(now, Job::Login(index));
             }
             (LinkRole::Public, Login::None | Login::Key) => {
-                let pairs = self.links.get(index).map(|link| link.pairs.clone()).unwrap_or_default();
+                let again = self.links.get(index).is_some_and(|link| link.generation > 1);
+                let forgotten = again && mutants::is(Mutant::SubscriptionsForgotten);
+                let link = self.links.get(index).filter(|_| !forgotten);
+                let pairs = link.map(|link| link.pairs.clone()).unwrap_or_default();
                 self.set_stage(now, index, Stage::Subscribing(BTreeMap::new()), None);
                 self.subscribe(now, index, &pairs);
             }
@@ -521,6 +525,9 @@ impl<D: Dialect> Engine<D> {
             link.deadline = Some(now.mono.after(Duration::from_secs(60)));
         }
         self.set_stage(now, index, Stage::Recovering, None);
+        if mutants::is(Mutant::NoRecovery) {
+            return self.go_live(now, index);
+        }
         // What could not be asked while nothing got through is asked now, not when its turn comes.
         self.hurry(now, index, true);
         self.recovery = vec![Job::Balances];

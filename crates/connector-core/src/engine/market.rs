@@ -16,6 +16,7 @@ use crate::dialect::{BookRule, Channel, DecodeError, Dialect, Frame, LinkRole};
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::message::{BestPrice, BookMessage, Level, Message, Sink, Trade, TradingRule};
+use crate::mutants::{self, Mutant};
 use crate::pair::Pair;
 use crate::time::{Mono, Now, UnixNanos};
 
@@ -388,6 +389,9 @@ impl<D: Dialect> Engine<D> {
     /// Looks at feeds that have been silent: a quiet market and a dead subscription look the same from here, so the venue
     /// is asked, a few at a time.
     pub(super) fn watch_feeds(&mut self, now: Now) {
+        if mutants::is(Mutant::PongsAreLife) {
+            return;
+        }
         for pair in self.silent(now, |feed| feed.heard) {
             self.request(now, Job::Probe(pair));
         }

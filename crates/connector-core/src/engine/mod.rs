@@ -30,6 +30,7 @@ use crate::event::Event;
 use crate::fee::FeeSchedule;
 use crate::journal::RestoredOrder;
 use crate::message::{FeeRates, Level, Message, TradingRule};
+use crate::mutants::{self, Mutant};
 use crate::order::{Tracker, TrackerLimits};
 use crate::pair::Pair;
 use crate::position::PositionSide;
@@ -255,6 +256,9 @@ impl<D: Dialect> Engine<D> {
             config.instance = journal.run.instance;
             started = journal.run.started;
             restored = journal.run.orders;
+        }
+        if mutants::is(Mutant::IdsRepeat) {
+            started = UnixNanos::default();
         }
         let ids = ClientIds::new(&spec.ids, &config.order_id_prefix, config.instance, started)
             .map_err(|error| error.at(spec.name))?;

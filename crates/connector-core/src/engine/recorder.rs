@@ -13,6 +13,7 @@ use crate::journal::{
     Durability, Entry, Intent, OwnFill, Record, RestoredOrder, Run, Status, StatusChange, records,
 };
 use crate::message::{Fill, OrderReport};
+use crate::mutants::{self, Mutant};
 use crate::order::{CancelStep, NewOrder, OrderState, TimeInForce, TrackedOrder};
 use crate::time::{Mono, Now};
 
@@ -122,7 +123,7 @@ impl Recorder {
             return false;
         }
         self.note_intent(now, id, order);
-        let waits = self.durability == Durability::Intent;
+        let waits = self.durability == Durability::Intent && !mutants::is(Mutant::IntentNotAwaited);
         if waits {
             let until = now.mono.after(HOLD);
             self.held.push_back(Held { sequence: self.last, id: id.clone(), until });

@@ -19,6 +19,7 @@ use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
 use crate::id::{ClientOrderId, TradeId};
 use crate::message::{Market, Message};
+use crate::mutants::{self, Mutant};
 use crate::throttle::{Charges, Lane, Outcome};
 use crate::time::{Mono, Now, UnixNanos};
 use crate::wire::{Action, HttpRequest, HttpResponse, LinkId, RequestId, TransportError};
@@ -405,7 +406,9 @@ impl<D: Dialect> Engine<D> {
     /// Reads an error response, and closes the limits if that is what it says.
     fn refused(&mut self, now: Now, row: &Row, response: &HttpResponse) -> Error {
         let error = classify::<D>(row.name, response.status, &response.body);
-        if matches!(error.cause, Cause::RateLimited | Cause::Banned) {
+        if matches!(error.cause, Cause::RateLimited | Cause::Banned)
+            && !mutants::is(Mutant::RetryAfterIgnored)
+        {
             let after = response
                 .header("retry-after")
                 .and_then(|text| text.trim().parse().ok())
@@ -473,7 +476,8 @@ impl<D: Dialect> Engine<D> {
 
     fn failed(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
         tracing::debug!(venue = D::SPEC.name, ?job, attempt, %error, "request failed");
-        if error.cause == Cause::Timestamp && attempt == 0 && error.effect == Effect::Rejected {
+        let heals = error.cause == Cause::Timestamp && attempt == 0 && error.effect == Effect::Rejected;
+        if heals && !mutants::is(Mutant::ClockNotHealed) {
             // The venue has proven that it did nothing: heal the clock, then ask once more.
             self.clock.demand();
             self.request(now, Job::ServerTime);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::error::{Cause, Effect, Error};
 use crate::event::{Event, OrderCancelRefused};
+use crate::mutants::{self, Mutant};
 use crate::order::{OrderState, TrackedOrder};
 use crate::time::{Mono, Now};
 
@@ -143,6 +144,9 @@ impl TrackedOrder {
         }
         if self.is_ending() {
             return;
+        }
+        if error.effect == Effect::Unknown && mutants::is(Mutant::LostCancelIsDone) {
+            return self.conclude(now, OrderState::Cancelled, None, out);
         }
         if !self.cancelling.requested {
             self.ask();

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use crate::fee::{FeeSchedule, Liquidity, Prices, Traded};
 use crate::id::TradeId;
 use crate::message::{Fee, Fill};
+use crate::mutants::{self, Mutant};
 use crate::order::{NewOrder, OrderType};
 use crate::pair::Asset;
 
@@ -30,6 +31,9 @@ impl Fees {
         schedule: Option<&FeeSchedule>,
     ) -> (Option<Fee>, bool) {
         if let Some(fee) = &fill.fee {
+            if mutants::is(Mutant::FeeSignFlipped) {
+                return (Some(Fee { amount: -fee.amount, ..fee.clone() }), false);
+            }
             self.add(&fee.asset, fee.amount);
             return (Some(fee.clone()), false);
         }

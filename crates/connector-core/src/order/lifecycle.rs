@@ -25,6 +25,7 @@ use crate::event::{
 use crate::fee::FeeSchedule;
 use crate::id::{ClientOrderId, ExchangeOrderId, TradeId};
 use crate::message::{Fee, Fill, OrderReport};
+use crate::mutants::{self, Mutant};
 use crate::order::{NewOrder, OrderState, OrderType};
 use crate::pair::Asset;
 use crate::time::{Mono, Now, UnixNanos};
@@ -426,7 +427,7 @@ impl TrackedOrder {
             Some(Executed { base, quote: self.executed.quote.checked_add(quote)? })
         });
         match self.fills.entry(fill.trade_id.clone()) {
-            Entry::Occupied(mut known) => {
+            Entry::Occupied(mut known) if !mutants::is(Mutant::FillsTwice) => {
                 let known = known.get_mut();
                 known.maker = known.maker.or(fill.maker);
                 known.time = known.time.or(fill.time);
@@ -443,6 +444,7 @@ impl TrackedOrder {
             Entry::Vacant(place) => {
                 place.insert(fill.clone());
             }
+            Entry::Occupied(_) => {}
         }
         let Some(sums) = sums else {
             let text = format!(
@@ -462,7 +464,8 @@ impl TrackedOrder {
             return;
         }
         // Ids are never reused, so an id in use means that an earlier copy of this very request arrived.
-        let ambiguous = error.effect == Effect::Unknown || error.cause == Cause::DuplicateOrderId;
+        let ambiguous = (error.effect == Effect::Unknown || error.cause == Cause::DuplicateOrderId)
+            && !mutants::is(Mutant::SubmitErrorIsFailure);
         if self.accepted {
             // The venue has shown it to us: a refusal contradicts that, and only the venue can tell.
             self.query |= !ambiguous;
@@ -524,6 +527,10 @@ impl TrackedOrder {
 
     /// Moves to `state` unless that is a step back.
     pub(super) fn advance(&mut self, state: OrderState) {
+        if mutants::is(Mutant::StateMovesBack) {
+            self.state = state;
+            return;
+        }
         let traded = !self.executed.base.is_zero() || !self.venue_filled.is_zero();
         let state = if traded && state == OrderState::Open { OrderState::PartiallyFilled } else { state };
         if rank(state) > rank(self.state) {
@@ -579,6 +586,7 @@ impl TrackedOrder {
         }
         let Some(ending) = &self.ending else { return };
         let certain = match ending.expected {
+            _ if mutants::is(Mutant::EndBeforeFills) => true,
             Some(_) if ending.contradicted && ending.fetches > 0 => self.executed.base >= self.venue_filled,
             Some(expected) => self.executed.base >= expected.max(self.venue_filled),
             // Without a number the complete list of fills is the evidence; a filled order must have some.

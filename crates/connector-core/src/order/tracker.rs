@@ -467,14 +467,14 @@ impl Tracker {
     }
 
     /// Asks without delay what open orders wait to be asked, `anew` or only where the question is young: a recovery is not
-    /// over before it is answered. What the venue has left open several times waits its time, and so does an outcome that
+    /// over before it is answered. No stream will bring the fills that a recovery finds missing, also where the order lives on. What the venue has left open several times waits its time, and so does an outcome that
     /// only time can prove. `asked` says of which orders an answer is under way.
     pub fn hurry(&mut self, now: Now, anew: bool, asked: impl Fn(&ClientOrderId) -> bool) {
         for id in self.open.iter().filter(|id| !asked(id)) {
             let Some(slot) = self.orders.get_mut(id) else { continue };
             let Some(timer) = &mut slot.inquiry else { continue };
             let young = timer.attempt < HURRIED
-                && timer.urgency != Urgency::Patient
+                && (timer.urgency != Urgency::Patient || slot.order.wants_fills())
                 && slot.order.state() != OrderState::Unknown;
             if timer.due > now.mono && (anew || young) {
                 self.timers.remove(&(timer.due, Lane::Inquiry, id.clone()));

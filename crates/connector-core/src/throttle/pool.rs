@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::bucket::Bucket;
 use crate::dialect::{Pool, Window};
+use crate::mutants::{self, Mutant};
 use crate::throttle::Guard;
 use crate::time::{Mono, Now};
 
@@ -228,6 +229,9 @@ impl Counter {
     pub(super) fn new(pool: &'static Pool, share: u8, guard: Guard) -> Self {
         let capacity = Self::usable(pool, pool.limit, share);
         let state = match pool.window {
+            Window::Fixed(every) | Window::Rolling(every) if mutants::is(Mutant::BucketForWindow) => {
+                State::Bucket(Bucket::new(pool.limit, every, share, guard))
+            }
             Window::Fixed(period) => State::Fixed(Fixed::new(nanos(period), guard)),
             Window::Rolling(period) => {
                 State::Rolling(Rolling::new(u64::try_from(nanos(period)).unwrap_or(1), guard))

@@ -82,6 +82,8 @@ pub const WS: &[&str] = &[
     r#"{"fault":"ws.mute","match":{"link":"<user>"},"trigger":{"duration_ms":60000}}"#,
     r#"{"fault":"ws.mute","match":{"link":"<market>"},"trigger":{"duration_ms":60000}}"#,
     r#"{"fault":"ws.mute","match":{"link":"<market>","symbol":"<symbol>"},"trigger":{"duration_ms":60000}}"#,
+    r#"{"fault":"ws.mute","match":{"link":"<market>"},"trigger":{"duration_ms":240000}}"#,
+    r#"{"fault":"ws.mute","match":{"link":"<user>"},"trigger":{"duration_ms":240000}}"#,
     r#"{"fault":"ws.mute","answers":true,"trigger":{"duration_ms":30000}}"#,
     r#"{"fault":"schema.members","match":{"link":"<market>"},"trigger":{"duration_ms":20000}}"#,
     r#"{"fault":"schema.members","match":{"link":"<user>"},"trigger":{"duration_ms":20000}}"#,
@@ -101,12 +103,12 @@ pub const LIMIT: &[&str] = &[
     r#"{"fault":"http.status","code":429,"headers":{"retry-after":"5"},"match":{"row":"cancel"},"trigger":{"count":1}}"#,
 ];
 
-/// Faults of clocks.
+/// Faults of the venue's clock. It never steps back but stands still, as no real one does, so that large steps are left to the
+/// machine's clock.
 pub const CLOCK: &[&str] = &[
     r#"{"fault":"clock.venue_offset","ms":50}"#,
-    r#"{"fault":"clock.venue_offset","ms":-2000}"#,
-    r#"{"fault":"clock.venue_offset","ms":20000}"#,
-    r#"{"fault":"clock.venue_offset","ms":-60000}"#,
+    r#"{"fault":"clock.venue_offset","ms":-700}"#,
+    r#"{"fault":"clock.venue_offset","ms":800}"#,
 ];
 
 /// What somebody else does to the account.

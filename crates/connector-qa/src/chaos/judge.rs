@@ -37,7 +37,7 @@ const fn stage(state: OrderState) -> u8 {
     }
 }
 
-impl<D: Dialect + Clone> World<'_, D> {
+impl<D: Dialect> World<'_, D> {
     /// What must hold at every moment.
     pub(super) fn look(&mut self) {
         self.looks += 1;
@@ -53,11 +53,10 @@ impl<D: Dialect + Clone> World<'_, D> {
     }
 
     fn look_at(&mut self, place: usize) -> Result<(), Wrong> {
-        let Some((id, user_live)) = self.actors.get(place).map(|actor| (actor.id, actor.user_live)) else {
-            return Ok(());
-        };
+        let Some(actor) = self.actors.get(place) else { return Ok(()) };
+        let (id, user_live, awake) = (actor.id, actor.user_live, actor.away_until);
         let now = self.memory.now().mono;
-        if let Some(found) = self.memory.machine_mut(id).and_then(|subject| subject.found(now)) {
+        if let Some(found) = self.memory.machine_mut(id).and_then(|subject| subject.found(now, awake)) {
             return Err(found);
         }
         for (pair, symbol) in self.symbols.clone() {
@@ -85,7 +84,7 @@ impl<D: Dialect + Clone> World<'_, D> {
                 actor.tale.seen(&id, stage)?;
             }
         }
-        let live_for = user_live.map(|since| now.since(since)).unwrap_or_default();
+        let live_for = user_live.map(|since| now.since(since.max(awake))).unwrap_or_default();
         if self.looks.is_multiple_of(THOROUGH) && live_for > DETECT {
             let long_ago = self.memory.venue().exchange().now().offset(-nanos(DETECT));
             let missing = self.untold(place, |fill| fill.time < long_ago);
@@ -124,7 +123,7 @@ impl<D: Dialect + Clone> World<'_, D> {
             return Err(("I-07", format!("{pair} is at {id}, the venue's at {}", theirs.last_id)));
         }
         let (stands, since) = actor.behind.entry(pair.clone()).or_insert((id, now));
-        if *stands != id {
+        if *stands != id || *since < actor.away_until {
             (*stands, *since) = (id, now);
         }
         if now.since(*since) > DETECT {
@@ -217,8 +216,13 @@ impl<D: Dialect + Clone> World<'_, D> {
                     self.judge_lost(id, placed.life < actor.tale.life, order)?;
                     continue;
                 };
-                if !actor.tale.ends.contains(id) {
+                let Some(told) = actor.tale.ends.get(id) else {
                     return Err(("I-03", format!("order {id}: its end was never told")));
+                };
+                let whole = placed.life == actor.tale.life;
+                if let Some(order) = order.filter(|order| whole && order.filled != *told) {
+                    let text = format!("{told} was executed at the end that was told, at the venue {}", order.filled);
+                    return Err(("I-02", format!("order {id}: {text}")));
                 }
                 judge_end(id, row.status, order)?;
                 let theirs = order.and_then(|order| fills.get(&order.id)).map(Vec::as_slice).unwrap_or_default();

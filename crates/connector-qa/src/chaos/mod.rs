@@ -4,9 +4,11 @@
 //! venue's ledger is the judge, while it goes on and at the end: the connector must know exactly the orders, fills and balances
 //! that the venue holds, and must have told of each once and in a legal order. Same seed and build, same trace.
 
+pub mod campaign;
 pub mod faults;
 mod judge;
 pub mod plan;
+pub mod scenarios;
 mod subject;
 mod tale;
 mod world;
@@ -62,7 +64,7 @@ impl fmt::Display for Broken {
 ///
 /// # Errors
 /// The first invariant found broken, with the events around it. A panic is one, too.
-pub fn run<D: Dialect + Clone>(dialect: D, face: Box<dyn Face>, plan: &Plan) -> Result<Outcome, Broken> {
+pub fn run<D: Dialect>(dialect: D, face: Box<dyn Face>, plan: &Plan) -> Result<Outcome, Broken> {
     let played = catch_unwind(AssertUnwindSafe(|| world::run(dialect, face, plan)));
     played.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

@@ -237,8 +237,10 @@ impl Plan {
                 _ => {}
             }
         }
-        for _ in 0..between(&mut dice, mix.faults) {
-            let at = moment(&mut dice, mix.length);
+        for number in 0..between(&mut dice, mix.faults) {
+            // The first ones strike at the very end, so that there is something to recover from when peace comes.
+            let late = mix.length.saturating_sub(Duration::from_secs(1 + 3 * u64::from(number)));
+            let at = if number < 2 { late } else { moment(&mut dice, mix.length) };
             for act in fault(&mut dice, facts, mix.from) {
                 let after = if matches!(act, Act::Resume(_)) { dice.below(30_000) } else { 0 };
                 add(&mut dice, at + Duration::from_millis(after), act);
@@ -304,6 +306,12 @@ impl Act {
     #[must_use]
     pub fn is_fault(&self) -> bool {
         self.class().is_some()
+    }
+
+    /// Whether it is done with a process, which has to be there.
+    #[must_use]
+    pub const fn needs_actor(&self) -> bool {
+        !matches!(self, Self::Arm(_) | Self::Resume(_) | Self::SetClock(_) | Self::FullDisk(_))
     }
 
     /// The class of what goes wrong.

@@ -63,13 +63,13 @@ impl Subject {
         self.asked.push_back((now, id.clone()));
     }
 
-    /// What was found wrong since last asked.
-    pub(super) fn found(&mut self, now: Mono) -> Option<(&'static str, String)> {
+    /// What was found wrong since last asked, of a machine that is awake since then.
+    pub(super) fn found(&mut self, now: Mono, awake: Mono) -> Option<(&'static str, String)> {
         let open = |id: &ClientOrderId| {
             self.recorded.engine.order(id).is_some_and(|order| !order.state().is_terminal())
         };
         if let Some((since, id)) = self.asked.front() {
-            let late = now.since((*since).max(self.closed_until)) > CANCEL_BOUND;
+            let late = now.since((*since).max(self.closed_until).max(awake)) > CANCEL_BOUND;
             if late && open(id) && self.found.is_none() {
                 let waited = now.since(*since).as_secs_f32();
                 self.found = Some(("I-18", format!("the cancel of {id} was not sent for {waited:.1} s")));

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use connector_core::event::{Event, OrderFilled};
 use connector_core::journal::{Filter, History as _, MemoryJournal};
-use connector_core::order::NewOrder;
 use connector_core::{Cause, ClientOrderId, Decimal, TradeId};
 
 /// An invariant that is broken, and how.
@@ -29,8 +28,6 @@ struct Told {
 pub(super) struct Placed {
     /// In which life of the process.
     pub(super) life: u32,
-    /// As the engine took it.
-    pub(super) order: Option<NewOrder>,
 }
 
 /// Everything told by one instance, over all its lives.
@@ -44,7 +41,8 @@ pub(super) struct Tale {
     stored_fills: BTreeSet<(ClientOrderId, TradeId)>,
     stored_ends: BTreeSet<ClientOrderId>,
     pub(super) fills: BTreeSet<(ClientOrderId, TradeId)>,
-    pub(super) ends: BTreeSet<ClientOrderId>,
+    /// What was told to be executed at the end of each order.
+    pub(super) ends: BTreeMap<ClientOrderId, Decimal>,
     events: BTreeMap<ClientOrderId, Vec<String>>,
 }
 
@@ -116,7 +114,8 @@ impl Tale {
                 wrong("I-03", "told of as open after its end")
             }
             event if event.is_terminal() => {
-                self.ends.insert(id.clone());
+                let executed = told.executed;
+                self.ends.entry(id.clone()).or_insert(executed);
                 if std::mem::replace(&mut told.ended, true) {
                     return wrong("I-03", "ended twice");
                 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use connector_core::dialect::{Dialect, LinkRole};
-use connector_core::engine::Trading;
+use connector_core::engine::{Phase, Trading};
 use connector_core::event::{Event, LinkState};
 use connector_core::journal::MemoryJournal;
 use connector_core::order::{NewOrder, OrderState, Side, TimeInForce};
@@ -29,6 +29,10 @@ use crate::recorded::Recorded;
 
 /// How long a run may take to become ready, and to agree with the venue after the last fault.
 pub(super) const CONVERGE: Duration = Duration::from_secs(180);
+/// How long after it began a fault that lasts is disarmed.
+const FAULT_REST: Duration = Duration::from_secs(5);
+/// How long after its process has given up at the start a user, or what stands in for one, starts another.
+const START_AGAIN: Duration = Duration::from_secs(5);
 /// A fault that has not struck by then is disarmed.
 const FAULT_LIFE: Duration = Duration::from_secs(75);
 /// How long an orderly stop may take.
@@ -44,6 +48,8 @@ pub(super) struct Actor {
     pub(super) instance: u32,
     pub(super) journal: MemoryJournal,
     pub(super) tale: Tale,
+    /// The machine is suspended, or the process is down: nobody can do anything with it.
+    pub(super) away_until: Mono,
     /// The last events, for people.
     tail: Vec<String>,
     /// Since when the private link claims to deliver.
@@ -88,7 +94,7 @@ fn broken(what: &'static str, how: impl Into<String>) -> Broken {
 }
 
 /// Carries out a plan and compares with the venue's ledger, on the way and at the end.
-pub(super) fn run<D: Dialect + Clone>(
+pub(super) fn run<D: Dialect>(
     dialect: D,
     face: Box<dyn Face>,
     plan: &Plan,
@@ -101,7 +107,7 @@ pub(super) fn run<D: Dialect + Clone>(
     }
 }
 
-impl<'p, D: Dialect + Clone> World<'p, D> {
+impl<'p, D: Dialect> World<'p, D> {
     fn new(dialect: D, face: Box<dyn Face>, plan: &'p Plan) -> Result<Self, Broken> {
         let mut setup = face.setup(plan.seed);
         let key = setup.keys.iter().find_map(|key| match &key.secret {
@@ -118,9 +124,9 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
             let quick = u32::try_from(dice.below(3)).unwrap_or(0);
             // Minutes of a quiet market show what an hour of a busy one does; what is not traded need not live at all.
             let life = Liveliness {
-                events_per_second: 1 + quick,
-                taker_interval_ms: (500, 6_000),
-                levels: 15,
+                events_per_second: 1 + if place == 0 { quick } else { 0 },
+                taker_interval_ms: (1_000, 8_000),
+                levels: 12,
                 ..Liveliness::default()
             };
             market.live = market.live.filter(|_| place < PAIRS).map(|live| Liveliness { band_ppm: live.band_ppm, size: live.size, ..life });
@@ -163,6 +169,7 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
                 instance,
                 journal,
                 tale: Tale::default(),
+                away_until: Mono(0),
                 tail: Vec::new(),
                 user_live: None,
                 was_live: false,
@@ -179,7 +186,7 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
         // A journal of its own on the same contents, as if the file were opened again.
         let journal = journal.reopened();
         let share = u8::try_from(100 / self.plan.actors.max(1)).unwrap_or(100);
-        let mut engine = Connector::builder(self.dialect.clone())
+        let mut engine = Connector::builder(self.dialect)
             .credentials(self.credentials.clone())
             .pairs(self.symbols.iter().map(|(pair, _)| pair.clone()))
             .instance(instance)
@@ -267,6 +274,7 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
             }
             if now >= self.next_look {
                 self.next_look = now.after(LOOK);
+                self.supervise();
                 self.look();
             }
         }
@@ -316,6 +324,27 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
             }
         }
         text
+    }
+
+    /// A process that gives up at its start has told so; whoever started it starts another. One that was at work must not.
+    fn supervise(&mut self) {
+        let now = self.memory.now().mono;
+        for place in 0..self.actors.len() {
+            let failed = match self.engine(place).map(Trading::phase) {
+                Some(Phase::Failed(error)) => error.to_string(),
+                _ => continue,
+            };
+            let Some(actor) = self.actors.get_mut(place) else { continue };
+            if actor.was_live {
+                self.wrong(("I-16", format!("it has given up: {failed}")));
+            } else if actor.away_until <= now {
+                let mut dice = Dice(self.plan.seed ^ now.0);
+                actor.away_until = now.after(START_AGAIN);
+                if let Err(broken) = self.kill(place, &mut dice) {
+                    self.wrong(("I-17", broken.how));
+                }
+            }
+        }
     }
 
     /// Takes in what was told.
@@ -369,6 +398,9 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
     fn act(&mut self, place: usize, actor: usize, act: &Act) -> Result<(), Broken> {
         let mut dice = Dice(self.plan.seed ^ (place as u64) << 32 ^ 0xAC7);
         self.faults += usize::from(act.is_fault());
+        if act.needs_actor() && self.actors.get(actor).is_none_or(|known| known.away_until > self.memory.now().mono) {
+            return Ok(());
+        }
         match act {
             Act::Place(draw) => drop(self.place(actor, *draw)),
             Act::Burst(orders) => self.burst(actor, *orders),
@@ -394,7 +426,8 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
                 }
             }
             Act::Suspend(time) => {
-                if let Some(known) = self.actors.get(actor) {
+                if let Some(known) = self.actors.get_mut(actor) {
+                    known.away_until = self.memory.now().mono.after(*time);
                     self.memory.suspend(known.id, *time);
                 }
             }
@@ -407,10 +440,12 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
                 if let connector_venue::faults::Fault::Halt { symbol } = &rule.fault {
                     self.halted.insert(symbol.clone());
                 }
+                let lasts = rule.trigger.duration_ms.map(Duration::from_millis);
+                let life = lasts.map_or(FAULT_LIFE, |lasts| lasts.saturating_add(FAULT_REST));
                 let rule = rule.as_ref().clone();
                 let id = self.memory.with_venue(|venue, now| venue.arm(now, rule));
                 if let Some(id) = id {
-                    self.undo.insert((self.memory.now().mono.after(FAULT_LIFE), place), Undo::Disarm(id));
+                    self.undo.insert((self.memory.now().mono.after(life), place), Undo::Disarm(id));
                 }
             }
             Act::Resume(symbol) => self.resume(symbol),
@@ -440,7 +475,7 @@ impl<'p, D: Dialect + Clone> World<'p, D> {
         }
         let Some(known) = self.actors.get_mut(actor) else { return };
         let life = known.tale.life;
-        if known.tale.placed.insert(id.clone(), Placed { life, order }).is_some() {
+        if known.tale.placed.insert(id.clone(), Placed { life }).is_some() {
             self.wrong(("I-06", format!("id {id} was given out twice")));
         }
     }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 when everything asked for succeeded, 1 when something did not, 2 when the command line was wrong.
 
 mod bot;
+mod chaos;
 mod qa;
 mod record;
 mod venue;
@@ -52,6 +53,9 @@ enum Arguments {
     /// Run the QA checklist against the embedded venue, judged by its ledger
     #[command(override_usage = "cargo xtask qa <CONNECTOR|--all> [OPTIONS]")]
     Qa(qa::QaArguments),
+    /// Deterministic simulation: the whole connector against the venue in memory under virtual time, with faults
+    #[command(override_usage = "cargo xtask chaos <CONNECTOR> [OPTIONS]")]
+    Chaos(chaos::ChaosArguments),
     /// Live terminal view: book, trades, ticker, own orders, balances, health, limits
     #[command(override_usage = "cargo xtask watch <CONNECTOR> <PAIR> [OPTIONS]")]
     Watch(watch::WatchArguments),
@@ -122,7 +126,7 @@ pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -
         Err(code) => return code,
     };
     // The checklist provokes errors on purpose, and tells of those that matter itself; a line in the midst of a view spoils it.
-    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Watch(_) | Arguments::Bot);
+    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Chaos(_) | Arguments::Watch(_) | Arguments::Bot);
     log_to_stderr(if silent { "off" } else { "error" });
     let mut out = BufWriter::new(io::stdout().lock());
     let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
@@ -152,6 +156,7 @@ fn perform<D: Dialect>(
         Arguments::Venue(arguments) => venue::serve(&face, &arguments, out),
         Arguments::Record(arguments) => record::record(dialect, &face, arguments),
         Arguments::Qa(arguments) => qa::qa(dialect, face, &arguments, out),
+        Arguments::Chaos(arguments) => chaos::chaos(dialect, &face, &arguments, out),
         Arguments::Watch(arguments) => watch::watch(dialect, &face, arguments),
         Arguments::Bot => bot::serve(dialect, out),
     }
@@ -330,7 +335,7 @@ mod tests {
     #[test]
     fn errors_are_one_line() {
         for wrong in
-            [&["decode"][..], &["decode", "--as", "nonsense"], &["decode", "--ass", "user"], &["chaos"]]
+            [&["decode"][..], &["decode", "--as", "nonsense"], &["decode", "--ass", "user"], &["chaos", "--seed"]]
         {
             let error =
                 Arguments::try_parse_from(["cargo xtask"].iter().chain(wrong)).err().expect("refused");
