@@ -531,6 +531,7 @@ impl<D: Dialect> Engine<D> {
         // What could not be asked while nothing got through is asked now, not when its turn comes.
         self.hurry(now, index, true);
         self.recovery = vec![Job::Balances];
+        self.recovery_since = now.mono;
         // A journal that followed behind may not know all that an earlier run left open.
         if !self.tracker.is_idle() || self.recorder.looks_for_lost() {
             self.recovery.push(Job::OpenOrders(None));
@@ -550,9 +551,14 @@ impl<D: Dialect> Engine<D> {
         }
     }
 
-    /// A job of a recovery may have ended it.
-    pub(super) fn recovered(&mut self, now: Now, job: &Job) {
-        self.recovery.retain(|open| open != job);
+    /// A job of a recovery may have ended it. What was asked for before the stream was open again proves nothing: something may
+    /// have happened since, and the stream did not tell of it.
+    pub(super) fn recovered(&mut self, now: Now, sent: Now, job: &Job) {
+        if sent.mono >= self.recovery_since {
+            self.recovery.retain(|open| open != job);
+        } else if self.recovery.contains(job) {
+            self.request(now, job.clone());
+        }
         let Some(index) = self.links.iter().position(|link| link.stage == Stage::Recovering) else { return };
         self.hurry(now, index, false);
         self.serve_orders(now);

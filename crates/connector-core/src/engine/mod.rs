@@ -155,6 +155,8 @@ pub struct Engine<D> {
     links: Vec<Link>,
     /// What the user link still has to read before it is live again.
     recovery: Vec<Job>,
+    /// When that began.
+    recovery_since: Mono,
     /// When the private stream last said anything about the account.
     account_heard: Mono,
     user_link_doubted: bool,
@@ -287,6 +289,7 @@ impl<D: Dialect> Engine<D> {
             requests: Requests::default(),
             links: Vec::new(),
             recovery: Vec::new(),
+            recovery_since: Mono::default(),
             account_heard: Mono::default(),
             user_link_doubted: false,
             next_link: 0,

@@ -588,7 +588,7 @@ impl<D: Dialect> Engine<D> {
         if Self::is_perpetual() {
             self.settle_doubt(now, sent, job);
         }
-        self.recovered(now, job);
+        self.recovered(now, sent, job);
     }
 }
 

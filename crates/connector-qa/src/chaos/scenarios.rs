@@ -305,6 +305,12 @@ const FEES: &[&str] = &[
     r#"{"fault":"acct.fees","symbol":"<symbol>","maker_ppm":200,"taker_ppm":1500}"#,
     r#"{"fault":"ws.drop","match":{"link":"<user>"},"trigger":{"count":2}}"#,
 ];
+/// Jumps of the venue's clock. Not with bursts: where the venue's windows begin nobody can know until it is asked again.
+const JUMPS: &[&str] = &[
+    r#"{"fault":"clock.venue_offset","ms":50}"#,
+    r#"{"fault":"clock.venue_offset","ms":-700}"#,
+    r#"{"fault":"clock.venue_offset","ms":900}"#,
+];
 const KILLS: &[Fate] = &[Fate::Kill];
 const STOPS: &[Fate] = &[Fate::Restart];
 const DISKS: &[Fate] = &[Fate::FullDisk, Fate::Kill];
@@ -334,7 +340,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("F-20", "Several processes share key and account", &["I-05", "I-06", "I-09", "I-11"], NET)
         .befalls(1, 2, KILLS)
         .actors(2),
-    Scenario::new("F-21", "Clock skew and late signing", &["I-10"], CLOCK).befalls(3, 6, CLOCKS).only(with_clock),
+    Scenario::new("F-21", "Clock skew and late signing", &["I-10"], JUMPS).befalls(3, 6, CLOCKS).only(with_clock),
     Scenario::new("F-22", "Nonce collision, reordering, exhaustion", &["I-06", "I-10"], NET).only(with_nonces),
     Scenario::new("F-23", "On-chain books: sequences, inclusion, indexers", &["I-04", "I-05"], NET).only(with_chain),
     Scenario::new("F-24", "Errors of authorisation", &["I-10"], CLOCK).befalls(1, 2, STOPS),

@@ -33,6 +33,14 @@ impl Marks {
     }
 }
 
+/// A cancel that somebody asked for.
+struct Asked {
+    since: Mono,
+    id: ClientOrderId,
+    /// The venue's id: requests name an order by either.
+    exchange_id: Option<String>,
+}
+
 /// A recorded connector whose wire is watched.
 pub(super) struct Subject {
     pub(super) recorded: Recorded,
@@ -41,7 +49,7 @@ pub(super) struct Subject {
     closed_until: Mono,
     now: Mono,
     /// Cancels of accepted orders that were asked for and not sent yet.
-    asked: VecDeque<(Mono, ClientOrderId)>,
+    asked: VecDeque<Asked>,
     /// The first thing found wrong, until somebody takes it.
     found: Option<(&'static str, String)>,
 }
@@ -60,7 +68,9 @@ impl Subject {
 
     /// Somebody wants an accepted order cancelled.
     pub(super) fn cancel_asked(&mut self, now: Mono, id: &ClientOrderId) {
-        self.asked.push_back((now, id.clone()));
+        let order = self.recorded.engine.order(id);
+        let exchange_id = order.and_then(|order| order.exchange_order_id().map(ToString::to_string));
+        self.asked.push_back(Asked { since: now, id: id.clone(), exchange_id });
     }
 
     /// What was found wrong since last asked, of a machine that is awake since then.
@@ -68,7 +78,7 @@ impl Subject {
         let open = |id: &ClientOrderId| {
             self.recorded.engine.order(id).is_some_and(|order| !order.state().is_terminal())
         };
-        if let Some((since, id)) = self.asked.front() {
+        if let Some(Asked { since, id, .. }) = self.asked.front() {
             let late = now.since((*since).max(self.closed_until).max(awake)) > CANCEL_BOUND;
             if late && open(id) && self.found.is_none() {
                 let waited = now.since(*since).as_secs_f32();
@@ -91,18 +101,24 @@ impl Subject {
     }
 
     fn look_at(&mut self, action: &Action) {
-        let (sends, cancels) = match action {
+        let (sends, cancel) = match action {
             Action::Http { request, .. } => {
-                (true, request.path == self.marks.path && request.method.as_str() == self.marks.method)
+                let cancels =
+                    request.path == self.marks.path && request.method.as_str() == self.marks.method;
+                let text = || format!("{} {}", request.query, String::from_utf8_lossy(&request.body));
+                (true, cancels.then(text))
             }
             Action::Send { text, .. } => {
                 let cancels = self.marks.call.is_some_and(|call| text.contains(call));
-                (cancels, cancels)
+                (cancels, cancels.then(|| text.clone()))
             }
-            _ => (false, false),
+            _ => (false, None),
         };
-        if cancels {
-            self.asked.pop_front();
+        if let Some(text) = cancel {
+            self.asked.retain(|asked| {
+                let names = |id: &str| text.contains(id);
+                !names(asked.id.as_str()) && !asked.exchange_id.as_deref().is_some_and(names)
+            });
         }
         if sends && self.now < self.closed_until && self.found.is_none() {
             let rest = self.closed_until.since(self.now).as_secs_f32();

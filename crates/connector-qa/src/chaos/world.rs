@@ -119,12 +119,10 @@ impl<'p, D: Dialect> World<'p, D> {
         });
         let (credentials, secret, account) =
             key.ok_or_else(|| broken("setup", "the face gives no key that may trade"))?;
-        let mut dice = Dice(plan.seed ^ 0x11FE);
         for (place, market) in setup.markets.iter_mut().enumerate() {
-            let quick = u32::try_from(dice.below(3)).unwrap_or(0);
             // Minutes of a quiet market show what an hour of a busy one does; what is not traded need not live at all.
             let life = Liveliness {
-                events_per_second: 1 + if place == 0 { quick } else { 0 },
+                events_per_second: 1,
                 taker_interval_ms: (1_000, 8_000),
                 levels: 12,
                 ..Liveliness::default()

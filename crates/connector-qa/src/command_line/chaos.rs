@@ -146,16 +146,23 @@ fn seeds<D: Dialect>(
         } else {
             None
         };
-        let (broken, reproduce) = match small {
+        let (broken, kept, reproduce) = match small {
             Some(small) => {
                 let places: Vec<String> = small.faults.iter().map(ToString::to_string).collect();
                 let places = if places.is_empty() { "none".to_owned() } else { places.join(",") };
-                (small.broken, format!("{command} --steps {} --faults {places}", small.steps))
+                let reproduce = format!("{command} --steps {} --faults {places}", small.steps);
+                (small.broken, Some(small.faults), reproduce)
             }
-            None => (broken.clone(), command),
+            None => (broken.clone(), faults.clone(), command),
         };
         if !arguments.json {
-            writeln!(out, "FAIL seed {seed}: {broken}\n    reproduce: {reproduce}")?;
+            writeln!(out, "FAIL seed {seed}: {broken}")?;
+            for (place, step) in whole.steps.iter().filter(|step| step.act.is_fault()).enumerate() {
+                if kept.as_ref().is_none_or(|kept| kept.contains(&place)) {
+                    writeln!(out, "    fault {place} at {:?}: {:?}", step.at, step.act)?;
+                }
+            }
+            writeln!(out, "    reproduce: {reproduce}")?;
         }
         failures.push(json!({
             "seed": seed, "invariant": broken.what, "how": broken.how, "reproduce": reproduce,
