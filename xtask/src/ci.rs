@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::qa::Tally;
-use crate::workspace::Workspace;
+use crate::workspace::{Build, Workspace};
 
 /// One step. Counts only tests and checklist rows as passed; a step without such things counts one failure if it fails.
 struct Step {
@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     Step { title: "tests", run: tests },
     Step { title: "coverage", run: coverage },
     Step { title: "QA checklist", run: checklist },
+    Step { title: "chaos", run: simulations },
 ];
 
 /// Everything, without TLS so that no OpenSSL headers are needed …
@@ -139,6 +140,26 @@ fn checklist(_: &Workspace) -> Tally {
         Some(tally) if success || tally.failed > 0 => tally,
         _ => BAD,
     }
+}
+
+/// Seeds of each connector's simulation: about a minute as everything else here is built.
+const SEEDS: &str = "500";
+
+/// Simulations of every connector, with the runner as it is built for the checklist already.
+fn simulations(workspace: &Workspace) -> Tally {
+    let mut total = Tally::default();
+    for connector in &workspace.connectors {
+        let mut tally = None;
+        let mut runner = workspace.runner(connector, Build::default());
+        let success = watch(runner.args(["chaos", "--seeds", SEEDS]), |line| {
+            tally = Tally::from_last_line(line).or(tally);
+        });
+        total += match tally {
+            Some(tally) if success || tally.failed > 0 => tally,
+            _ => BAD,
+        };
+    }
+    total
 }
 
 /// A connector's user must not have to build the embedded venue, the checklists or anything for a terminal.

@@ -4,6 +4,7 @@
 //! so this program knows no connector by name and builds in seconds.
 
 mod bench;
+mod chaos;
 mod ci;
 mod list;
 mod qa;
@@ -46,7 +47,7 @@ enum Arguments {
     /// Watch a connector live in the terminal: book, trades, own orders, balances, health
     #[command(disable_help_flag = true)]
     Watch(Passed),
-    /// Deterministic simulation of a connector with faults, from thousands of seeds
+    /// Deterministic simulation of a connector with faults, from thousands of seeds; with --publish the page of figures
     #[command(disable_help_flag = true)]
     Chaos(Passed),
     /// Measure the hot paths beside their lower bounds and other people's crates
@@ -87,6 +88,9 @@ fn main() -> ExitCode {
         Arguments::Replay(passed) => pass_on(&workspace, "replay", &passed.rest),
         Arguments::Record(passed) => pass_on(&workspace, "record", &passed.rest),
         Arguments::Watch(passed) => pass_on(&workspace, "watch", &passed.rest),
+        Arguments::Chaos(passed) if passed.rest.iter().any(|argument| argument == "--publish") => {
+            chaos::publish(&workspace, &passed.rest)
+        }
         Arguments::Chaos(passed) => pass_on(&workspace, "chaos", &passed.rest),
         Arguments::Bench(asked) => bench::bench(&workspace, &asked),
         Arguments::Test => Ok(ci::test(&workspace)),

@@ -70,8 +70,7 @@ fn check_sense(rule: &TradingRule, order: &NewOrder) -> Result<(), Error> {
 fn quantise_amount(rule: &TradingRule, order: &NewOrder) -> Result<Decimal, Error> {
     let asked = order.amount;
     let direction = if mutants::is(Mutant::RoundedUp) { Round::Up } else { Round::Down };
-    let amount =
-        round(asked, rule.amount_step, direction).ok_or_else(|| too_long(order, "amount", asked))?;
+    let amount = round(asked, rule.amount_step, direction).ok_or_else(|| too_long(order, "amount", asked))?;
     let amount = amount.normalize();
     let least = rule.min_amount.into_iter().chain(rule.amount_step).max();
     if let Some(least) = least.filter(|least| amount < *least) {

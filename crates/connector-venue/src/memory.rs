@@ -56,7 +56,9 @@ impl Event {
     const fn hearer(&self) -> Option<MachineId> {
         match self {
             Self::Answer { of, .. } => Some(of.life.machine),
-            Self::Opened { of, .. } | Self::Refused { of, .. } | Self::Down { of, .. } => Some(of.life.machine),
+            Self::Opened { of, .. } | Self::Refused { of, .. } | Self::Down { of, .. } => {
+                Some(of.life.machine)
+            }
             _ => None,
         }
     }
@@ -159,7 +161,14 @@ impl<M: Machine> Memory<M> {
     /// Adds a machine at the loopback address and carries out what it wants at once.
     pub fn add(&mut self, machine: M) -> MachineId {
         let id = MachineId(self.slots.len());
-        self.slots.push(Slot { machine, life: 0, peer: Peer::LOCAL, clock_offset_ns: 0, woken: None, asleep_until: Mono(0) });
+        self.slots.push(Slot {
+            machine,
+            life: 0,
+            peer: Peer::LOCAL,
+            clock_offset_ns: 0,
+            woken: None,
+            asleep_until: Mono(0),
+        });
         self.wake(id);
         id
     }

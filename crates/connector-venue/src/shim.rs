@@ -314,7 +314,9 @@ impl FaultRule {
             | F::Truncated { .. }
             | F::Empty200 { .. }
             | F::RetryAfter { .. } => true,
-            _ if self.fault.drift().is_some() => self.matcher.link.is_none() && self.matcher.channel.is_none(),
+            _ if self.fault.drift().is_some() => {
+                self.matcher.link.is_none() && self.matcher.channel.is_none()
+            }
             F::Refuse {} => self.matcher.link.is_none(),
             F::Reset { .. } | F::HalfOpen {} => !self.matcher.names_stream() || self.matcher.names_request(),
             _ => self.is_deed() && self.matcher.names_request(),

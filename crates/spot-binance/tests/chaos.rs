@@ -1,11 +1,15 @@
 //! The whole connector under virtual time, with faults, from seeds. `SEED=n` runs one seed again, `SEEDS=n` as many; thousands
 //! run with `cargo xtask chaos`.
 
+use std::time::Duration;
+
 use connector_core::Error;
 use connector_core::dialect::{
     Channel, DecodeError, Dialect, Draft, Frame, Keyring, Rest, Spec, Stamp, VenueError,
 };
 use connector_core::message::{BestPrice, BookMessage, Message, Sink, Trade};
+use connector_qa::chaos::plan::Act;
+use connector_qa::chaos::scenarios::SCENARIOS;
 use connector_qa::chaos::{Facts, Plan, run};
 use smol_str::SmolStr;
 use spot_binance::SpotBinance;
@@ -38,13 +42,47 @@ fn the_ledger_agrees_whatever_goes_wrong() {
 }
 
 #[test]
+fn every_plan_is_long_and_busy_and_goes_wrong() {
+    let facts = facts();
+    for seed in 1..200 {
+        let plan = Plan::random(seed, &facts);
+        let orders = plan.steps.iter().filter(|step| matches!(step.act, Act::Place(_))).count();
+        assert!(plan.length >= Duration::from_secs(600) && orders >= 200, "{seed}: {orders} orders");
+        assert!(plan.fault_count() >= 5, "{seed}: {} faults", plan.fault_count());
+    }
+}
+
+#[test]
+fn every_scenario_that_applies_passes() {
+    let facts = facts();
+    let (mut passed, mut left_out) = (0, Vec::new());
+    for scenario in SCENARIOS {
+        if scenario.applies(&facts).is_err() {
+            left_out.push(scenario.id);
+            continue;
+        }
+        let plan = scenario.plan(1, &facts);
+        let busy = plan.fault_count() > 0 || plan.steps.iter().any(|step| matches!(step.act, Act::Burst(_)));
+        assert!(busy, "{}: nothing goes wrong", scenario.id);
+        let result = run(SpotBinance, Box::new(BinanceFace), &plan);
+        assert!(result.is_ok(), "{}: {}", scenario.id, result.unwrap_err());
+        passed += 1;
+    }
+    assert_eq!((passed, left_out), (32, vec!["F-10", "F-22", "F-23", "F-29", "F-30", "F-31"]));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_trace() {
     let facts = facts();
     for seed in seeds(100) {
         let plan = Plan::random(seed, &facts).reduced(12, None);
         let play = || run(SpotBinance, Box::new(BinanceFace), &plan);
         let (first, second) = (play(), play());
-        assert_eq!(first.map(|outcome| outcome.trace).ok(), second.map(|outcome| outcome.trace).ok(), "{seed}");
+        assert_eq!(
+            first.map(|outcome| outcome.trace).ok(),
+            second.map(|outcome| outcome.trace).ok(),
+            "{seed}"
+        );
     }
 }
 

@@ -105,10 +105,8 @@ pub const LIMIT: &[&str] = &[
 
 /// Faults of the venue's clock. It never steps back but stands still, as no real one does, so that large steps are left to the
 /// machine's clock.
-pub const CLOCK: &[&str] = &[
-    r#"{"fault":"clock.venue_offset","ms":20}"#,
-    r#"{"fault":"clock.venue_offset","ms":-20}"#,
-];
+pub const CLOCK: &[&str] =
+    &[r#"{"fault":"clock.venue_offset","ms":20}"#, r#"{"fault":"clock.venue_offset","ms":-20}"#];
 
 /// What somebody else does to the account.
 pub const ACCOUNT: &[&str] = &[

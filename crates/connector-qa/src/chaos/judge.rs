@@ -76,7 +76,8 @@ impl<D: Dialect> World<'_, D> {
         let unrecorded = engine.unrecorded();
         let (connections, requests) = self.memory.open_ends(id);
         if connections > MOST_CONNECTIONS || requests > MOST_REQUESTS || unrecorded > 10_000 {
-            let text = format!("{connections} connections, {requests} requests, {unrecorded} records under way");
+            let text =
+                format!("{connections} connections, {requests} requests, {unrecorded} records under way");
             return Err(("I-15", text));
         }
         if let Some(actor) = self.actors.get_mut(place) {
@@ -157,7 +158,9 @@ impl<D: Dialect> World<'_, D> {
         let missing = fills.into_iter().filter(|fill| which(fill)).find(|fill| {
             let id = ClientOrderId::new(&fill.client_id);
             let placed = engine.order(&id).is_some_and(|order| order.state() != OrderState::PendingCreate);
-            placed && actor.tale.knows(&id) && !actor.tale.has_fill(&id, &TradeId::new(fill.trade_id.to_string()))
+            placed
+                && actor.tale.knows(&id)
+                && !actor.tale.has_fill(&id, &TradeId::new(fill.trade_id.to_string()))
         });
         missing.map(|fill| format!("fill {} of order {}", fill.trade_id, fill.client_id))
     }
@@ -169,7 +172,9 @@ impl<D: Dialect> World<'_, D> {
         let theirs: BTreeSet<&str> =
             exchange.open_orders(self.account, None).iter().map(|order| order.client_id.as_str()).collect();
         (0..self.actors.len()).all(|place| {
-            let (Some(engine), Some(actor)) = (self.engine(place), self.actors.get(place)) else { return false };
+            let (Some(engine), Some(actor)) = (self.engine(place), self.actors.get(place)) else {
+                return false;
+            };
             let open = engine.open_orders();
             let settled = open.iter().all(|order| {
                 matches!(order.state(), OrderState::Open | OrderState::PartiallyFilled)
@@ -221,11 +226,15 @@ impl<D: Dialect> World<'_, D> {
                 };
                 let whole = placed.life == actor.tale.life;
                 if let Some(order) = order.filter(|order| whole && order.filled != *told) {
-                    let text = format!("{told} was executed at the end that was told, at the venue {}", order.filled);
+                    let text = format!(
+                        "{told} was executed at the end that was told, at the venue {}",
+                        order.filled
+                    );
                     return Err(("I-02", format!("order {id}: {text}")));
                 }
                 judge_end(id, row.status, order)?;
-                let theirs = order.and_then(|order| fills.get(&order.id)).map(Vec::as_slice).unwrap_or_default();
+                let theirs =
+                    order.and_then(|order| fills.get(&order.id)).map(Vec::as_slice).unwrap_or_default();
                 let ours = trades.get(id).map(Vec::as_slice).unwrap_or_default();
                 judge_fills(id, ours, theirs)?;
                 for fill in theirs {
@@ -246,7 +255,9 @@ impl<D: Dialect> World<'_, D> {
             Some(order) if self.plan.durability == Durability::Intent => {
                 Err(("I-17", format!("order {id} was sent before its intent was stored: {:?}", order.state)))
             }
-            Some(order) if order.is_live() => Err(("I-05", format!("order {id} is open and nobody knows it"))),
+            Some(order) if order.is_live() => {
+                Err(("I-05", format!("order {id} is open and nobody knows it")))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -260,7 +271,10 @@ fn judge_end(id: &ClientOrderId, status: Status, order: Option<&Order>) -> Resul
         };
     };
     if status == Status::Failed {
-        return Err(("I-04", format!("order {id} was told to have failed, the venue has it as {:?}", order.state)));
+        return Err((
+            "I-04",
+            format!("order {id} was told to have failed, the venue has it as {:?}", order.state),
+        ));
     }
     if order.is_live() {
         return Err(("I-05", format!("order {id} is still open at the venue")));
@@ -293,13 +307,17 @@ fn judge_fills(id: &ClientOrderId, ours: &[TradeRow], theirs: &[&Execution]) -> 
         };
         let row = &trade.row;
         if (row.price, row.amount) != (fill.price, fill.amount) {
-            let text = format!("{} of {}, the venue's {} of {}", row.amount, row.price, fill.amount, fill.price);
+            let text =
+                format!("{} of {}, the venue's {} of {}", row.amount, row.price, fill.amount, fill.price);
             return Err(("I-02", format!("order {id}: fill {}: {text}", fill.trade_id)));
         }
         let fee = row.fee.as_ref().map(|fee| (fee.asset.clone(), fee.amount));
         if fee != Some((fill.commission_asset.clone(), fill.commission)) {
             let venue = (&fill.commission_asset, fill.commission);
-            return Err(("I-11", format!("order {id}: fill {}: fee {fee:?}, the venue's {venue:?}", fill.trade_id)));
+            return Err((
+                "I-11",
+                format!("order {id}: fill {}: fee {fee:?}, the venue's {venue:?}", fill.trade_id),
+            ));
         }
     }
     Ok(())

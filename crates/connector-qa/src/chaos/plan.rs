@@ -379,3 +379,34 @@ fn befall(dice: &mut Dice, fate: Fate) -> Vec<(Duration, Act)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(acts: &[Act]) -> Plan {
+        let steps = acts.iter().enumerate();
+        Plan {
+            seed: 1,
+            length: LENGTH,
+            actors: 1,
+            entry: OrderEntry::Rest,
+            durability: Durability::Intent,
+            steps: steps
+                .map(|(at, act)| Step { at: Duration::from_secs(at as u64), actor: 0, act: act.clone() })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_reduced_plan_is_the_same_without_what_is_left_out() {
+        let plan =
+            steps(&[Act::CancelAll, Act::Restart, Act::CancelAll, Act::Kill(LENGTH), Act::SetClock(1)]);
+        assert_eq!(plan.fault_count(), 3);
+        let small = plan.reduced(4, Some(&[1]));
+        let acts: Vec<&Act> = small.steps.iter().map(|step| &step.act).collect();
+        assert_eq!(acts, [&Act::CancelAll, &Act::CancelAll, &Act::Kill(LENGTH)]);
+        assert_eq!(small.length, Duration::from_secs(3));
+        assert_eq!(plan.reduced(9, None).steps, plan.steps);
+    }
+}

@@ -103,7 +103,9 @@ fn with_batches(facts: &Facts) -> Result<(), &'static str> {
 
 const fn with_diffs(facts: &Facts) -> Result<(), &'static str> {
     match facts.spec.book {
-        BookRule::SnapshotOnly => Err("every book message is a complete snapshot: there is nothing to be missed or joined"),
+        BookRule::SnapshotOnly => {
+            Err("every book message is a complete snapshot: there is nothing to be missed or joined")
+        }
         _ => Ok(()),
     }
 }
@@ -322,27 +324,42 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("F-02", "Failed poll counted as a lost order", &["I-03", "I-04", "I-05"], QUERIES),
     Scenario::new("F-03", "Late reply resurrects or rewinds an order", &["I-03", "I-05"], LATE),
     Scenario::new("F-04", "Fills missed across a private-stream gap", &["I-01", "I-02", "I-05"], GAPS),
-    Scenario::new("F-05", "The same fill applied twice", &["I-01", "I-02", "I-17"], AGAIN).befalls(0, 2, KILLS),
-    Scenario::new("F-06", "Inferred fills collide with real ones", &["I-01", "I-02"], ENDS).befalls(0, 1, KILLS),
+    Scenario::new("F-05", "The same fill applied twice", &["I-01", "I-02", "I-17"], AGAIN)
+        .befalls(0, 2, KILLS),
+    Scenario::new("F-06", "Inferred fills collide with real ones", &["I-01", "I-02"], ENDS)
+        .befalls(0, 1, KILLS),
     Scenario::new("F-07", "Cancel races and cancel loops", &["I-01", "I-03", "I-05", "I-18"], CANCELS),
     Scenario::new("F-08", "Terminal status before the last fill", &["I-01", "I-02", "I-03"], ENDS),
     Scenario::new("F-09", "Amend and cancel-replace identity", &["I-01", "I-02", "I-03", "I-05"], CANCELS),
-    Scenario::new("F-10", "Batch commands hide per-item failures", &["I-04", "I-05"], CANCELS).only(with_batches),
-    Scenario::new("F-11", "Client ids: collision, reuse", &["I-05", "I-06"], SUBMIT).befalls(3, 6, KILLS).actors(2),
+    Scenario::new("F-10", "Batch commands hide per-item failures", &["I-04", "I-05"], CANCELS)
+        .only(with_batches),
+    Scenario::new("F-11", "Client ids: collision, reuse", &["I-05", "I-06"], SUBMIT)
+        .befalls(3, 6, KILLS)
+        .actors(2),
     Scenario::new("F-12", "The socket lives, the data died", &["I-08", "I-16"], SILENCE),
-    Scenario::new("F-13", "Reconnect restores the socket, not the session", &["I-08", "I-15", "I-16"], RECONNECTS),
+    Scenario::new(
+        "F-13",
+        "Reconnect restores the socket, not the session",
+        &["I-08", "I-15", "I-16"],
+        RECONNECTS,
+    ),
     Scenario::new("F-14", "Book gap not noticed", &["I-07", "I-08"], BOOK_GAPS).only(with_diffs),
     Scenario::new("F-15", "Snapshot and deltas joined wrongly", &["I-07"], SNAPSHOTS).only(with_diffs),
     Scenario::new("F-16", "Crossed, inverted or mis-pruned book", &["I-07"], BOOK_GAPS),
-    Scenario::new("F-17", "Session credentials expire or rotate", &["I-01", "I-08", "I-16"], RECONNECTS).only(with_login),
+    Scenario::new("F-17", "Session credentials expire or rotate", &["I-01", "I-08", "I-16"], RECONNECTS)
+        .only(with_login),
     Scenario::new("F-18", "Limit breach and ban escalation", &["I-09"], LIMIT),
     Scenario::new("F-19", "The throttler itself is wrong", &["I-09", "I-18"], &[]).bursts(2),
     Scenario::new("F-20", "Several processes share key and account", &["I-05", "I-06", "I-09", "I-11"], NET)
         .befalls(1, 2, KILLS)
         .actors(2),
-    Scenario::new("F-21", "Clock skew and late signing", &["I-10"], JUMPS).befalls(3, 6, CLOCKS).only(with_clock),
-    Scenario::new("F-22", "Nonce collision, reordering, exhaustion", &["I-06", "I-10"], NET).only(with_nonces),
-    Scenario::new("F-23", "On-chain books: sequences, inclusion, indexers", &["I-04", "I-05"], NET).only(with_chain),
+    Scenario::new("F-21", "Clock skew and late signing", &["I-10"], JUMPS)
+        .befalls(3, 6, CLOCKS)
+        .only(with_clock),
+    Scenario::new("F-22", "Nonce collision, reordering, exhaustion", &["I-06", "I-10"], NET)
+        .only(with_nonces),
+    Scenario::new("F-23", "On-chain books: sequences, inclusion, indexers", &["I-04", "I-05"], NET)
+        .only(with_chain),
     Scenario::new("F-24", "Errors of authorisation", &["I-10"], CLOCK).befalls(1, 2, STOPS),
     Scenario::new("F-25", "Available balance wrong", &["I-11"], BALANCES),
     Scenario::new("F-26", "Fees wrong in sign, asset or amount", &["I-11"], FEES),
@@ -350,14 +367,16 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("F-28", "Instrument universe changes", &["I-05", "I-16"], MARKET),
     Scenario::new("F-29", "Position drift", &["I-12"], ACCOUNT).only(with_positions),
     Scenario::new("F-30", "Position mode, margin mode, leverage", &["I-12"], ACCOUNT).only(with_positions),
-    Scenario::new("F-31", "Funding payments missed or repeated", &["I-13", "I-17"], GAPS).only(with_positions),
+    Scenario::new("F-31", "Funding payments missed or repeated", &["I-13", "I-17"], GAPS)
+        .only(with_positions),
     Scenario::new("F-32", "Unexpected payload", &["I-03", "I-08", "I-16"], PAYLOADS),
     Scenario::new("F-33", "Maintenance and split-brain outages", &["I-05", "I-09", "I-16"], OUTAGES),
     Scenario::new("F-34", "Start-up with a past", &["I-03", "I-05", "I-17"], SUBMIT).befalls(3, 6, KILLS),
     Scenario::new("F-35", "Shutdown leaves or creates orders", &["I-05"], SUBMIT).befalls(3, 5, STOPS),
     Scenario::new("F-36", "Backlog, slow consumers, leaks", &["I-15", "I-18"], RECONNECTS).bursts(1),
     Scenario::new("F-37", "Storage faults", &["I-01", "I-17"], HTTP).befalls(3, 6, DISKS),
-    Scenario::new("F-38", "Simulation that flatters", &["I-01", "I-05", "I-07", "I-11"], WS).befalls(1, 3, FATES),
+    Scenario::new("F-38", "Simulation that flatters", &["I-01", "I-05", "I-07", "I-11"], WS)
+        .befalls(1, 3, FATES),
 ];
 
 #[cfg(test)]

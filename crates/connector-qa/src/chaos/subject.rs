@@ -103,8 +103,7 @@ impl Subject {
     fn look_at(&mut self, action: &Action) {
         let (sends, cancel) = match action {
             Action::Http { request, .. } => {
-                let cancels =
-                    request.path == self.marks.path && request.method.as_str() == self.marks.method;
+                let cancels = request.path == self.marks.path && request.method.as_str() == self.marks.method;
                 let text = || format!("{} {}", request.query, String::from_utf8_lossy(&request.body));
                 (true, cancels.then(text))
             }

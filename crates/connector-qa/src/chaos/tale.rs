@@ -152,7 +152,10 @@ impl Told {
             return wrong("I-03", format!("fill {} told before the order's creation", fill.trade_id));
         }
         if fill.late != self.ended && !restored {
-            return wrong("I-03", format!("fill {} late: {}, ended: {}", fill.trade_id, fill.late, self.ended));
+            return wrong(
+                "I-03",
+                format!("fill {} late: {}, ended: {}", fill.trade_id, fill.late, self.ended),
+            );
         }
         self.executed += fill.amount;
         if self.executed != fill.executed.base && !restored {
@@ -187,5 +190,99 @@ impl Told {
             return wrong("I-02", format!("fills sum up to {sum}, executed is told as {told} at the end"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use connector_core::event::{Executed, OrderCompleted, OrderCreated, OrderFailed, OrderInfo};
+    use connector_core::order::{OrderType, Side};
+    use connector_core::time::UnixNanos;
+    use connector_core::{Effect, Error, Pair};
+
+    use super::*;
+
+    const TIME: UnixNanos = UnixNanos(0);
+
+    fn info() -> OrderInfo {
+        OrderInfo {
+            pair: Pair::new("A", "B").unwrap(),
+            client_order_id: ClientOrderId::new("x"),
+            exchange_order_id: None,
+            side: Side::Buy,
+            order_type: OrderType::Limit,
+            price: Some(Decimal::ONE),
+            amount: Decimal::TWO,
+        }
+    }
+
+    fn created() -> Event {
+        Event::OrderCreated(OrderCreated { time: TIME, order: info(), submit_time: TIME, venue_time: None })
+    }
+
+    fn fill(trade: &str, executed: i64, late: bool) -> Event {
+        Event::OrderFilled(OrderFilled {
+            time: TIME,
+            venue_time: None,
+            order: info(),
+            trade_id: TradeId::new(trade),
+            price: Decimal::ONE,
+            amount: Decimal::ONE,
+            fee: None,
+            fee_estimated: false,
+            maker: None,
+            executed: Executed { base: executed.into(), quote: executed.into() },
+            late,
+        })
+    }
+
+    fn completed(executed: i64) -> Event {
+        let executed = Executed { base: executed.into(), quote: executed.into() };
+        Event::OrderCompleted(OrderCompleted { time: TIME, order: info(), executed })
+    }
+
+    fn failed(cause: Cause) -> Event {
+        let error = Arc::new(Error::new(cause, Effect::Rejected, "place", "no"));
+        Event::OrderFailed(OrderFailed { time: TIME, order: info(), error })
+    }
+
+    /// The invariant that the first wrong event breaks.
+    fn verdict(events: &[Event]) -> Option<&'static str> {
+        let mut tale = Tale::default();
+        tale.placed.insert(ClientOrderId::new("x"), Placed { life: 0 });
+        events.iter().find_map(|event| tale.hear(event).err()).map(|(what, _)| what)
+    }
+
+    #[test]
+    fn what_is_legal_passes_and_what_is_not_is_named() {
+        let whole = [created(), fill("1", 1, false), fill("2", 2, false), completed(2)];
+        assert_eq!(verdict(&whole), None);
+        assert_eq!(verdict(&[created(), completed(0), fill("1", 1, true)]), None);
+        assert_eq!(verdict(&[failed(Cause::TradingRule)]), None);
+        for (events, invariant) in [
+            (&[created(), created()][..], "I-03"),
+            (&[fill("1", 1, false)], "I-03"),
+            (&[completed(0)], "I-03"),
+            (&[created(), completed(0), completed(0)], "I-03"),
+            (&[created(), completed(0), created()], "I-03"),
+            (&[created(), completed(0), fill("1", 1, false)], "I-03"),
+            (&[created(), fill("1", 1, false), fill("1", 2, false)], "I-01"),
+            (&[created(), fill("1", 2, false)], "I-02"),
+            (&[created(), fill("1", 1, false), completed(2)], "I-02"),
+            (&[created(), failed(Cause::Network)], "I-04"),
+            (&[failed(Cause::Timestamp)], "I-10"),
+        ] {
+            assert_eq!(verdict(events), Some(invariant), "{events:?}");
+        }
+        assert_eq!(Tale::default().hear(&created()).unwrap_err().0, "I-05");
+    }
+
+    #[test]
+    fn no_order_goes_back() {
+        let (mut tale, id) = (Tale::default(), ClientOrderId::new("x"));
+        assert!(tale.seen(&id, 1).is_ok() && tale.seen(&id, 2).is_ok() && tale.seen(&id, 2).is_ok());
+        assert_eq!(tale.seen(&id, 1).unwrap_err().0, "I-03");
     }
 }

@@ -94,11 +94,7 @@ fn broken(what: &'static str, how: impl Into<String>) -> Broken {
 }
 
 /// Carries out a plan and compares with the venue's ledger, on the way and at the end.
-pub(super) fn run<D: Dialect>(
-    dialect: D,
-    face: Box<dyn Face>,
-    plan: &Plan,
-) -> Result<Outcome, Broken> {
+pub(super) fn run<D: Dialect>(dialect: D, face: Box<dyn Face>, plan: &Plan) -> Result<Outcome, Broken> {
     let mut world = World::new(dialect, face, plan)?;
     let done = world.play();
     match (world.wrong.take(), done) {
@@ -127,7 +123,11 @@ impl<'p, D: Dialect> World<'p, D> {
                 levels: 12,
                 ..Liveliness::default()
             };
-            market.live = market.live.filter(|_| place < PAIRS).map(|live| Liveliness { band_ppm: live.band_ppm, size: live.size, ..life });
+            market.live = market.live.filter(|_| place < PAIRS).map(|live| Liveliness {
+                band_ppm: live.band_ppm,
+                size: live.size,
+                ..life
+            });
         }
         let symbols: Vec<(Pair, SmolStr)> = setup
             .markets
@@ -294,7 +294,8 @@ impl<'p, D: Dialect> World<'p, D> {
                 return Err(broken("stopped", ""));
             }
             if self.memory.now().mono >= end {
-                return Err(self.explain("I-16", format!("{what}: not in {} s; {}", CONVERGE.as_secs(), self.state())));
+                return Err(self
+                    .explain("I-16", format!("{what}: not in {} s; {}", CONVERGE.as_secs(), self.state())));
             }
             self.run_for(Duration::from_millis(100));
         }
@@ -316,7 +317,8 @@ impl<'p, D: Dialect> World<'p, D> {
         for (asset, balance) in self.memory.venue().exchange().balances(self.account) {
             for actor in 0..self.actors.len() {
                 let known = self.engine(actor).and_then(|engine| engine.balances().get(&asset).copied());
-                if known.is_none_or(|known| (known.total, known.available) != (balance.total(), balance.free)) {
+                if known.is_none_or(|known| (known.total, known.available) != (balance.total(), balance.free))
+                {
                     text.push_str(&format!("; {asset}: {known:?}, venue's {balance:?}"));
                 }
             }
@@ -369,7 +371,8 @@ impl<'p, D: Dialect> World<'p, D> {
                 actor.user_live = (*state == LinkState::Live).then_some(now);
                 match state {
                     LinkState::Syncing if !was_open => {
-                        let last = self.memory.venue().exchange().fills(self.account, &HistoryQuery::default());
+                        let last =
+                            self.memory.venue().exchange().fills(self.account, &HistoryQuery::default());
                         actor.syncing = last.iter().map(|fill| fill.execution_id).max().or(Some(0));
                     }
                     LinkState::Live => self.judge_recovery(place),
@@ -396,7 +399,9 @@ impl<'p, D: Dialect> World<'p, D> {
     fn act(&mut self, place: usize, actor: usize, act: &Act) -> Result<(), Broken> {
         let mut dice = Dice(self.plan.seed ^ (place as u64) << 32 ^ 0xAC7);
         self.faults += usize::from(act.is_fault());
-        if act.needs_actor() && self.actors.get(actor).is_none_or(|known| known.away_until > self.memory.now().mono) {
+        if act.needs_actor()
+            && self.actors.get(actor).is_none_or(|known| known.away_until > self.memory.now().mono)
+        {
             return Ok(());
         }
         match act {
@@ -465,11 +470,15 @@ impl<'p, D: Dialect> World<'p, D> {
     }
 
     fn note(&mut self, actor: usize, id: ClientOrderId, asked: &NewOrder) {
-        let order = self.engine(actor).and_then(|engine| engine.order(&id)).map(|order| order.order().clone());
+        let order =
+            self.engine(actor).and_then(|engine| engine.order(&id)).map(|order| order.order().clone());
         if let Some(taken) = &order
             && taken.amount > asked.amount
         {
-            self.wrong(("I-14", format!("order {id}: {} was asked for, {} is sent", asked.amount, taken.amount)));
+            self.wrong((
+                "I-14",
+                format!("order {id}: {} was asked for, {} is sent", asked.amount, taken.amount),
+            ));
         }
         let Some(known) = self.actors.get_mut(actor) else { return };
         let life = known.tale.life;

@@ -76,7 +76,11 @@ pub(super) fn chaos<D: Dialect>(
                         let document = json!({"scenario": scenario.id, "not_applicable": reason, "passed": 0, "failed": 0});
                         writeln!(out, "{document:#}")?;
                     } else {
-                        writeln!(out, "N/A  {} {} – {reason}\n0 passed, 0 failed", scenario.id, scenario.title)?;
+                        writeln!(
+                            out,
+                            "N/A  {} {} – {reason}\n0 passed, 0 failed",
+                            scenario.id, scenario.title
+                        )?;
                     }
                     Ok(())
                 }
@@ -130,10 +134,16 @@ fn seeds<D: Dialect>(
     let wanted = wanted(arguments, if scenario.is_some() { SCENARIO_SEEDS } else { SEEDS });
     let progress = bar(wanted.end() - wanted.start() + 1);
     let make = || face();
-    let tally = campaign::all(dialect, &make, wanted, |seed| planned(seed, facts, scenario, part), |tally| {
-        progress.set_position((tally.passed.len() + tally.failed.len()) as u64);
-        progress.set_message(format!("{} failed", tally.failed.len()));
-    });
+    let tally = campaign::all(
+        dialect,
+        &make,
+        wanted,
+        |seed| planned(seed, facts, scenario, part),
+        |tally| {
+            progress.set_position((tally.passed.len() + tally.failed.len()) as u64);
+            progress.set_message(format!("{} failed", tally.failed.len()));
+        },
+    );
     progress.finish_and_clear();
     let name = D::SPEC.name;
     let mut failures = Vec::new();

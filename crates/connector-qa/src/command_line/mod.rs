@@ -126,7 +126,8 @@ pub fn run<D: Dialect>(dialect: D, face: impl Fn() -> Box<dyn Face> + 'static) -
         Err(code) => return code,
     };
     // The checklist provokes errors on purpose, and tells of those that matter itself; a line in the midst of a view spoils it.
-    let silent = matches!(arguments, Arguments::Qa(_) | Arguments::Chaos(_) | Arguments::Watch(_) | Arguments::Bot);
+    let silent =
+        matches!(arguments, Arguments::Qa(_) | Arguments::Chaos(_) | Arguments::Watch(_) | Arguments::Bot);
     log_to_stderr(if silent { "off" } else { "error" });
     let mut out = BufWriter::new(io::stdout().lock());
     let done = perform(dialect, Rc::new(face), arguments, &mut out).and_then(|()| Ok(out.flush()?));
@@ -334,9 +335,12 @@ mod tests {
 
     #[test]
     fn errors_are_one_line() {
-        for wrong in
-            [&["decode"][..], &["decode", "--as", "nonsense"], &["decode", "--ass", "user"], &["chaos", "--seed"]]
-        {
+        for wrong in [
+            &["decode"][..],
+            &["decode", "--as", "nonsense"],
+            &["decode", "--ass", "user"],
+            &["chaos", "--seed"],
+        ] {
             let error =
                 Arguments::try_parse_from(["cargo xtask"].iter().chain(wrong)).err().expect("refused");
             let line = one_line(&error);
