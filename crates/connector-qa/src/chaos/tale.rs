@@ -215,6 +215,8 @@ mod tests {
             order_type: OrderType::Limit,
             price: Some(Decimal::ONE),
             amount: Decimal::TWO,
+            action: None,
+            leverage: None,
         }
     }
 

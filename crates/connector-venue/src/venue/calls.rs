@@ -5,7 +5,6 @@ use connector_core::dialect::{LinkSpec, Row};
 use connector_core::wire::HttpRequest;
 
 use super::Venue;
-use crate::drift::{with_members, with_word};
 use crate::face::{OutFrame, Outbox, Payload, Peer, Session, SessionId};
 use crate::fields::Fields;
 use crate::random::Random;
@@ -107,11 +106,8 @@ impl Verdict {
         if !frame.channel.is_empty() {
             return;
         }
-        if self.members {
-            *text = with_members(text);
-        }
-        if let Some(seed) = self.word {
-            *text = with_word(text, &mut Random::new(seed, 0));
+        for (drift, seed) in &self.drifts {
+            *text = drift.apply(text, &mut Random::new(*seed, 0));
         }
         if let Some(keep) = self.truncate {
             let keep = keep.unwrap_or(text.len() / 2);
