@@ -74,18 +74,20 @@ impl Subject {
     }
 
     /// What was found wrong since last asked, of a machine that is awake since then.
-    pub(super) fn found(&mut self, now: Mono, awake: Mono) -> Option<(&'static str, String)> {
-        let open = |id: &ClientOrderId| {
-            self.recorded.engine.order(id).is_some_and(|order| !order.state().is_terminal())
-        };
+    pub(super) fn found(&mut self, now: Now, awake: Mono) -> Option<(&'static str, String)> {
+        let engine = &mut self.recorded.engine;
+        if !self.asked.is_empty() {
+            // Refusals that come over a stream close the limits as well.
+            let closed = engine.limits(now).into_iter().filter_map(|pool| pool.closed_until).max();
+            self.closed_until = self.closed_until.max(closed.unwrap_or_default());
+        }
+        // An order whose end is known waits for its fills, not for a cancel.
+        self.asked.retain(|asked| engine.order(&asked.id).is_some_and(|order| !order.is_ending()));
         if let Some(Asked { since, id, .. }) = self.asked.front() {
-            let late = now.since((*since).max(self.closed_until).max(awake)) > CANCEL_BOUND;
-            if late && open(id) && self.found.is_none() {
-                let waited = now.since(*since).as_secs_f32();
+            let from = (*since).max(self.closed_until).max(awake);
+            if now.mono.since(from) > CANCEL_BOUND && self.found.is_none() {
+                let waited = now.mono.since(*since).as_secs_f32();
                 self.found = Some(("I-18", format!("the cancel of {id} was not sent for {waited:.1} s")));
-            }
-            if late || !open(id) {
-                self.asked.pop_front();
             }
         }
         self.found.take()
