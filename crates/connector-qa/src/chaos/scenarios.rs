@@ -129,6 +129,26 @@ const fn with_nonces(facts: &Facts) -> Result<(), &'static str> {
     }
 }
 
+const fn with_funding(facts: &Facts) -> Result<(), &'static str> {
+    match facts.spec.kind {
+        Kind::Spot => Err("a spot venue has no positions, margin or funding"),
+        // The one place to change when a run lasts from one funding time to the next.
+        Kind::Perpetual => {
+            Err("a run is shorter than the time between two payments: see the checklist's rows of funding")
+        }
+    }
+}
+
+const fn with_settings(facts: &Facts) -> Result<(), &'static str> {
+    match facts.spec.kind {
+        Kind::Spot => Err("a spot venue has no positions, margin or funding"),
+        // The one place to change when the simulated user changes settings.
+        Kind::Perpetual => {
+            Err("the simulated user leaves the account's settings alone: see the checklist's rows of them")
+        }
+    }
+}
+
 const fn with_chain(_: &Facts) -> Result<(), &'static str> {
     Err("no chain is declared: requests are carried out when they are answered")
 }
@@ -136,8 +156,7 @@ const fn with_chain(_: &Facts) -> Result<(), &'static str> {
 const fn with_positions(facts: &Facts) -> Result<(), &'static str> {
     match facts.spec.kind {
         Kind::Spot => Err("a spot venue has no positions, margin or funding"),
-        // The one place to change when the simulated user holds positions.
-        Kind::Perpetual => Err("positions are not simulated yet"),
+        Kind::Perpetual => Ok(()),
     }
 }
 
@@ -366,9 +385,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("F-27", "Quantisation and trading rules", &["I-14"], RULES),
     Scenario::new("F-28", "Instrument universe changes", &["I-05", "I-16"], MARKET),
     Scenario::new("F-29", "Position drift", &["I-12"], ACCOUNT).only(with_positions),
-    Scenario::new("F-30", "Position mode, margin mode, leverage", &["I-12"], ACCOUNT).only(with_positions),
-    Scenario::new("F-31", "Funding payments missed or repeated", &["I-13", "I-17"], GAPS)
-        .only(with_positions),
+    Scenario::new("F-30", "Position mode, margin mode, leverage", &["I-12"], ACCOUNT).only(with_settings),
+    Scenario::new("F-31", "Funding payments missed or repeated", &["I-13", "I-17"], GAPS).only(with_funding),
     Scenario::new("F-32", "Unexpected payload", &["I-03", "I-08", "I-16"], PAYLOADS),
     Scenario::new("F-33", "Maintenance and split-brain outages", &["I-05", "I-09", "I-16"], OUTAGES),
     Scenario::new("F-34", "Start-up with a past", &["I-03", "I-05", "I-17"], SUBMIT).befalls(3, 6, KILLS),
