@@ -87,7 +87,7 @@ fn section(page: &mut String, connector: &str, random: &Value, catalogue: &Value
     let _ =
         writeln!(page, "| Class | Faults | Runs | p50, ms | p99, ms |\n| --- | ---: | ---: | ---: | ---: |");
     for (class, faults) in random["faults_by_class"].as_object().into_iter().flatten() {
-        let found = &random["convergence"][class];
+        let found = random["convergence"].get(class).unwrap_or(&Value::Null);
         let cell = |name: &str| if found[name].is_null() { "–".to_owned() } else { text(&found[name]) };
         let _ = writeln!(
             page,

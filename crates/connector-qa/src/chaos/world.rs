@@ -98,7 +98,7 @@ pub(super) fn run<D: Dialect>(dialect: D, face: Box<dyn Face>, plan: &Plan) -> R
     let mut world = World::new(dialect, face, plan)?;
     let done = world.play();
     match (world.wrong.take(), done) {
-        (Some((what, how)), _) => Err(world.explain(what, how)),
+        (Some((what, how)), _) => Err(world.explain(what, &how)),
         (None, result) => result,
     }
 }
@@ -211,7 +211,7 @@ impl<'p, D: Dialect> World<'p, D> {
         }
         self.run_to(start.after(plan.length));
         self.settle()?;
-        self.judge().map_err(|(what, how)| self.explain(what, how))?;
+        self.judge().map_err(|(what, how)| self.explain(what, &how))?;
         let orders = self.actors.iter().map(|actor| actor.tale.placed.len()).sum();
         Ok(Outcome {
             orders,
@@ -225,7 +225,7 @@ impl<'p, D: Dialect> World<'p, D> {
     }
 
     /// What is wrong, with the events of the order it is about, or the last ones.
-    fn explain(&self, what: &'static str, how: String) -> Broken {
+    fn explain(&self, what: &'static str, how: &str) -> Broken {
         let about = self.actors.iter().find_map(|actor| {
             let id = actor.tale.placed.keys().find(|id| how.contains(id.as_str()))?;
             Some(actor.tale.events_of(id))
@@ -246,8 +246,7 @@ impl<'p, D: Dialect> World<'p, D> {
 
     fn with<R>(&mut self, actor: usize, act: impl FnOnce(&mut dyn Trading, Now) -> R) -> Option<R> {
         let id = self.actors.get(actor)?.id;
-        let result = self.memory.with(id, |subject, now| subject.turn(now, |engine| act(engine, now)));
-        result
+        self.memory.with(id, |subject, now| subject.turn(now, |engine| act(engine, now)))
     }
 
     /// Lets time pass, and looks at everything that is told.
@@ -295,7 +294,7 @@ impl<'p, D: Dialect> World<'p, D> {
             }
             if self.memory.now().mono >= end {
                 return Err(self
-                    .explain("I-16", format!("{what}: not in {} s; {}", CONVERGE.as_secs(), self.state())));
+                    .explain("I-16", &format!("{what}: not in {} s; {}", CONVERGE.as_secs(), self.state())));
             }
             self.run_for(Duration::from_millis(100));
         }
@@ -379,10 +378,8 @@ impl<'p, D: Dialect> World<'p, D> {
                     _ => {}
                 }
             }
-            Event::Problem { error, .. } => {
-                if error.to_string().contains(self.secret.expose()) {
-                    self.wrong(("I-10", "a problem tells the secret".to_owned()));
-                }
+            Event::Problem { error, .. } if error.to_string().contains(self.secret.expose()) => {
+                self.wrong(("I-10", "a problem tells the secret".to_owned()));
             }
             _ => {}
         }
@@ -469,9 +466,8 @@ impl<'p, D: Dialect> World<'p, D> {
         self.symbols.get(place).cloned()
     }
 
-    fn note(&mut self, actor: usize, id: ClientOrderId, asked: &NewOrder) {
-        let order =
-            self.engine(actor).and_then(|engine| engine.order(&id)).map(|order| order.order().clone());
+    fn note(&mut self, actor: usize, id: &ClientOrderId, asked: &NewOrder) {
+        let order = self.engine(actor).and_then(|engine| engine.order(id)).map(|order| order.order().clone());
         if let Some(taken) = &order
             && taken.amount > asked.amount
         {
@@ -491,7 +487,7 @@ impl<'p, D: Dialect> World<'p, D> {
         let (pair, _) = self.pair(draw.pair)?;
         let order = draw_order(self.engine(actor)?, pair, draw)?;
         let placed = self.with(actor, |engine, now| engine.place(now, order.clone()).ok())??;
-        self.note(actor, placed, &order);
+        self.note(actor, &placed, &order);
         Some(())
     }
 
@@ -542,7 +538,7 @@ impl<'p, D: Dialect> World<'p, D> {
         let amended = self.with(actor, |engine, now| engine.amend(now, &id, price, amount).ok()).flatten();
         if let Some(new) = amended.filter(|new| *new != id) {
             let asked = NewOrder { amount: amount.unwrap_or(sent.amount), ..sent };
-            self.note(actor, new, &asked);
+            self.note(actor, &new, &asked);
         }
     }
 

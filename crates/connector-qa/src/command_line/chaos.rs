@@ -180,9 +180,11 @@ fn seeds<D: Dialect>(
     }
     if arguments.json {
         let mut document = figures(&tally);
-        document["connector"] = json!(name);
-        document["scenario"] = json!(scenario.map(|scenario| scenario.id));
-        document["failures"] = json!(failures);
+        if let Value::Object(members) = &mut document {
+            members.insert("connector".to_owned(), json!(name));
+            members.insert("scenario".to_owned(), json!(scenario.map(|scenario| scenario.id)));
+            members.insert("failures".to_owned(), json!(failures));
+        }
         writeln!(out, "{document:#}")?;
     } else {
         if arguments.seed.is_some()
