@@ -72,7 +72,9 @@ impl<D: Dialect> World<'_, D> {
             .map(|order| (order.client_order_id().clone(), stage(order.state())))
             .collect();
         for (asset, balance) in engine.balances() {
-            if balance.available < Decimal::ZERO || balance.available > balance.total {
+            // Where balances are not pushed, what can be spent is reckoned ahead of what is known to be held.
+            let ahead = D::SPEC.balance_push && balance.available > balance.total;
+            if balance.available < Decimal::ZERO || ahead {
                 return Err(("I-11", format!("{asset}: {balance:?}")));
             }
         }
