@@ -95,6 +95,7 @@ pub(crate) const REST: Rest = Rest {
         },
     ),
     fills_page: family::FILLS_PAGE,
+    batch: None,
     fees: Some(Endpoint::new(
         Row::get("fees", "/fapi/v1/commissionRate", Auth::Signed, &[weight(20)], ACCOUNT),
         |query, draft| draft.query.push("symbol", &query.symbol),

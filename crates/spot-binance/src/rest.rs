@@ -108,6 +108,7 @@ pub(crate) const REST: Rest = Rest {
         },
     ),
     fills_page: family::FILLS_PAGE,
+    batch: None,
     fees: Some(Endpoint::new(
         Row::get("fees", "/api/v3/account/commission", Auth::Signed, &[weight(20), RAW], ACCOUNT),
         |query, draft| draft.query.push("symbol", &query.symbol),

@@ -4,6 +4,7 @@
 //! [`Endpoint`] for each request the core can make, and the trait's functions turn neutral values into the venue's bytes
 //! and back. Throttler, engine, embedded venue, checklists and documentation all read these same declarations.
 
+mod batch;
 mod calls;
 mod keys;
 mod perpetual;
@@ -12,6 +13,7 @@ mod source;
 mod spec;
 mod symbols;
 
+pub use batch::BatchRest;
 pub use calls::{Answer, Call, Calls, WriteCall};
 pub use keys::{KeyKind, Keyring, Signature};
 pub use perpetual::{

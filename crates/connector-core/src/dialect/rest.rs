@@ -7,6 +7,7 @@ use serde::Serialize;
 use smol_str::SmolStr;
 
 use crate::dialect::DecodeError;
+use crate::dialect::batch::BatchRest;
 use crate::dialect::perpetual::{PerpetualRest, StreamKeyRest};
 use crate::dialect::source::Source;
 use crate::dialect::symbols::Symbols;
@@ -471,6 +472,8 @@ pub struct Rest {
     pub fills: Endpoint<FillsQuery>,
     /// Most rows in one page of `fills`; a full page means there may be more.
     pub fills_page: u32,
+    /// Several orders at once, where the venue has that; the rows are called `place_many` and `cancel_many`.
+    pub batch: Option<BatchRest>,
     /// The account's fees on a market.
     pub fees: Option<Endpoint<SymbolQuery>>,
     /// The key of private streams, for links declared with [`Login::Key`](crate::dialect::Login::Key).
@@ -498,6 +501,7 @@ impl Rest {
         ]
         .into_iter()
         .flatten()
+        .chain(self.batch.iter().flat_map(BatchRest::rows))
         .chain(self.stream_key.iter().flat_map(StreamKeyRest::rows))
         .chain(self.perpetual.iter().flat_map(PerpetualRest::rows))
     }
@@ -519,7 +523,8 @@ impl Rest {
             "fills" => self.fills.decode,
             "fees" => self.fees.as_ref()?.decode,
             _ => {
-                return (self.stream_key.as_ref().and_then(|rest| rest.decoder(name)))
+                return (self.batch.as_ref().and_then(|rest| rest.decoder(name)))
+                    .or_else(|| self.stream_key.as_ref()?.decoder(name))
                     .or_else(|| self.perpetual.as_ref()?.decoder(name));
             }
         })

@@ -60,6 +60,7 @@ static REST: Rest = Rest {
     open_orders: endpoint(row("open_orders", Method::Get, "/orders", WEIGHT)),
     fills: endpoint(row("fills", Method::Get, "/fills", WEIGHT)),
     fills_page: 100,
+    batch: None,
     fees: None,
     stream_key: None,
     perpetual: None,

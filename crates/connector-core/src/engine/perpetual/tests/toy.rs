@@ -130,6 +130,7 @@ static REST: Rest = Rest {
     open_orders: endpoint!("open_orders", get, Signed),
     fills: endpoint!("fills", get, Signed),
     fills_page: 100,
+    batch: None,
     fees: None,
     stream_key: Some(StreamKeyRest {
         create: endpoint!("stream_key", set, Keyed),
