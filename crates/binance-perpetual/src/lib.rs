@@ -44,6 +44,7 @@
 pub mod venue;
 
 mod account;
+mod batch;
 mod faults;
 mod hot;
 mod rest;

@@ -12,11 +12,12 @@ use connector_core::{Asset, ExchangeOrderId, TradeId};
 use spot_binance::family::{self, ORDERS_TEN_SECONDS, WEIGHT, either, weight};
 
 use crate::account::{PERPETUAL, STREAM_KEY, position_side};
+use crate::batch::BATCH;
 use crate::spec::{ORDERS_MINUTE, docs};
 use crate::wire;
 
 const MARKET: Source = docs!("market-data/rest-api");
-const TRADING: Source = docs!("trade/rest-api");
+pub(crate) const TRADING: Source = docs!("trade/rest-api");
 const ACCOUNT: Source = docs!("account/rest-api");
 
 /// The venue's requests.
@@ -95,7 +96,7 @@ pub(crate) const REST: Rest = Rest {
         },
     ),
     fills_page: family::FILLS_PAGE,
-    batch: None,
+    batch: Some(BATCH),
     fees: Some(Endpoint::new(
         Row::get("fees", "/fapi/v1/commissionRate", Auth::Signed, &[weight(20)], ACCOUNT),
         |query, draft| draft.query.push("symbol", &query.symbol),
@@ -119,7 +120,7 @@ const BOOK_WEIGHT: Cost = Cost::steps(WEIGHT, "limit", 500, &[(50, 2), (100, 5),
 /// Orders cost no weight.
 const PLACE_COST: &[Cost] = &[Cost::fixed(ORDERS_TEN_SECONDS, 1), Cost::fixed(ORDERS_MINUTE, 1)];
 
-fn encode_place(query: &PlaceQuery, draft: &mut Draft) {
+pub(crate) fn encode_place(query: &PlaceQuery, draft: &mut Draft) {
     let params = &mut draft.query;
     params.push("symbol", &query.symbol);
     params.push("side", family::side_word(query.side));

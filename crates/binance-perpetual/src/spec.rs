@@ -75,13 +75,10 @@ pub(crate) const SPEC: Spec = Spec {
     faults_source: docs!("error-code"),
     // "RESTful endpoints may experience query delays"; as for spot.
     visibility: Duration::from_secs(2),
-    not_applicable: &[
-        NotApplicable {
-            row: "XQ-03",
-            reason: "the orders placed here (GTC, IOC, FOK, GTX) take no expiry time",
-        },
-        NotApplicable { row: "XQ-05", reason: "orders are placed and cancelled one by one" },
-    ],
+    not_applicable: &[NotApplicable {
+        row: "XQ-03",
+        reason: "the orders placed here (GTC, IOC, FOK, GTX) take no expiry time",
+    }],
 };
 
 const DOMAINS: &[Domain] = &[

@@ -393,6 +393,17 @@ impl Connector {
         self.driver().turn(|engine, now| engine.place(now, order))
     }
 
+    /// Places orders, of any pairs: several with one request where the venue has that, one by one where not. Every order has a
+    /// life of its own: each outcome comes as that order's events, and some may be taken where others are refused. A venue may
+    /// carry out those of one request in any order, and one lost answer leaves all of them to be looked up.
+    ///
+    /// **Shape**: one answer per order, in the same order. What an order takes of the balance is not there for those behind it.
+    /// **Errors**: in each answer, as those of [`place`](Self::place): that order was not sent, the others were.
+    #[must_use]
+    pub fn place_many(&self, orders: Vec<NewOrder>) -> Vec<Result<ClientOrderId, Error>> {
+        self.driver().turn(|engine, now| engine.place_many(now, orders))
+    }
+
     /// Buys `amount` of the pair's base asset. `price` is required unless it is a market order.
     ///
     /// # Errors
@@ -430,6 +441,15 @@ impl Connector {
         self.driver().turn(|engine, now| engine.cancel(now, id))
     }
 
+    /// Cancels orders of this connector: several of a pair with one request where the venue has that, one by one where not. Each
+    /// outcome comes as that order's events, as after [`cancel`](Self::cancel).
+    ///
+    /// **Shape**: one answer per order, in the same order. **Errors**: in each answer: the id is not an order of this connector.
+    #[must_use]
+    pub fn cancel_many(&self, ids: &[ClientOrderId]) -> Vec<Result<(), Error>> {
+        self.driver().turn(|engine, now| engine.cancel_many(now, ids))
+    }
+
     /// Changes the price of an open limit order, its whole amount (what is executed included), or both: the order is cancelled
     /// and, once the venue has confirmed that, another is placed for what is left. Answers with that order's id, whose
     /// outcome comes as events; the order loses its place in the venue's queue. The replacement fails, never sent, if the
@@ -448,7 +468,7 @@ impl Connector {
         self.driver().turn(|engine, now| engine.amend(now, id, price, amount))
     }
 
-    /// Cancels all open orders of this connector, and only those; answers which.
+    /// Cancels all open orders of this connector, and only those, as [`cancel_many`](Self::cancel_many) does; answers which.
     pub fn cancel_all(&self) -> Vec<ClientOrderId> {
         self.driver().turn(|engine, now| engine.cancel_all(now))
     }

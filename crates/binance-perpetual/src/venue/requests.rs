@@ -70,13 +70,13 @@ pub(super) fn private(
         "test_order" => test_order(params, account, exchange),
         "modify" => super::modify::modify(params, account, exchange),
         "cancel" => cancel(params, account, exchange),
-        "place_several" => {
+        "place_many" => {
             several(params, "batchOrders", PLACED_AT_ONCE, |params| place(params, account, exchange))
         }
         "modify_several" => several(params, "batchOrders", PLACED_AT_ONCE, |params| {
             super::modify::modify(params, account, exchange)
         }),
-        "cancel_several" => cancel_several(params, account, exchange),
+        "cancel_many" => cancel_several(params, account, exchange),
         "cancel_all" => cancel_all(params, account, exchange),
         "countdown" => countdown(params, account, exchange),
         "set_position_mode" => settings::set_position_mode(params, account, exchange),

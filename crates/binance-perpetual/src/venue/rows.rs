@@ -27,8 +27,6 @@ const fn private(name: &'static str, method: Method, path: &'static str, costs: 
 
 /// What a placement and a modification cost.
 const ORDER: &[Cost] = &[Cost::fixed(ORDERS_TEN_SECONDS, 1), Cost::fixed(ORDERS_MINUTE, 1)];
-/// What several at once cost.
-const BATCH: &[Cost] = &[weight(5), Cost::fixed(ORDERS_TEN_SECONDS, 5), Cost::fixed(ORDERS_MINUTE, 1)];
 const KLINES: Cost = Cost::steps(WEIGHT, "limit", 500, &[(99, 1), (499, 2), (1000, 5), (1500, 10)]);
 
 /// Trades of long ago, for which any key will do.
@@ -53,9 +51,7 @@ pub(super) const EXTRA: &[Row] = &[
     public("open_interest", "/fapi/v1/openInterest", &[weight(1)]),
     private("test_order", Method::Post, "/fapi/v1/order/test", &[weight(1)]),
     private("modify", Method::Put, "/fapi/v1/order", ORDER),
-    private("place_several", Method::Post, "/fapi/v1/batchOrders", BATCH),
-    private("modify_several", Method::Put, "/fapi/v1/batchOrders", BATCH),
-    private("cancel_several", Method::Delete, "/fapi/v1/batchOrders", &[weight(1)]),
+    private("modify_several", Method::Put, "/fapi/v1/batchOrders", crate::batch::COST),
     private("cancel_all", Method::Delete, "/fapi/v1/allOpenOrders", &[weight(1)]),
     private("countdown", Method::Post, "/fapi/v1/countdownCancelAll", &[weight(10)]),
     private("open_order", Method::Get, "/fapi/v1/openOrder", &[weight(1)]),

@@ -305,6 +305,13 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn place_order(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error> {
+        let (id, order) = self.register(now, order)?;
+        self.place_recorded(now, vec![(id.clone(), order)]);
+        Ok(id)
+    }
+
+    /// Takes in an order that is about to be placed, as it will be sent.
+    pub(super) fn register(&mut self, now: Now, order: NewOrder) -> Result<(ClientOrderId, NewOrder), Error> {
         self.recorder.admits(now)?;
         let (order, units) = self.checked(order, None)?;
         let id = self.ids.next_id();
@@ -313,8 +320,7 @@ impl<D: Dialect> Engine<D> {
             self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
         }
         self.holdings.reservations.placed(id.clone(), order.amount, units);
-        self.place_recorded(now, &id, &order);
-        Ok(id)
+        Ok((id, order))
     }
 
     /// The order as it will be sent and what each unit of it takes, or why it cannot be. `freed` is what will be available
@@ -478,6 +484,14 @@ impl<D: Dialect> Engine<D> {
     }
 
     pub(super) fn cancel_order(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
+        if self.wish_cancel(now, id)? {
+            self.request(now, Job::Cancel(id.clone()));
+        }
+        Ok(())
+    }
+
+    /// Notes that somebody wants an order cancelled. Whether that is to be sent now.
+    pub(super) fn wish_cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<bool, Error> {
         self.withdraw_replacement(now, id);
         let wanted = self.tracker.get(id).is_some_and(TrackedOrder::is_cancel_requested);
         let step = self.tracker.cancel_requested(now, id);
@@ -485,13 +499,12 @@ impl<D: Dialect> Engine<D> {
             self.record_cancel(now, id, step);
         }
         match step {
-            CancelStep::Send => self.request(now, Job::Cancel(id.clone())),
-            CancelStep::WaitForAck | CancelStep::InFlight | CancelStep::AlreadyDone => {}
+            CancelStep::Send => Ok(true),
+            CancelStep::WaitForAck | CancelStep::InFlight | CancelStep::AlreadyDone => Ok(false),
             CancelStep::Unknown => {
-                return Err(Error::usage("cancel", "is not an order of this connector").about(id.as_str()));
+                Err(Error::usage("cancel", "is not an order of this connector").about(id.as_str()))
             }
         }
-        Ok(())
     }
 
     pub(super) fn query_failed(&mut self, now: Now, id: &ClientOrderId, error: &Error) {

@@ -173,7 +173,7 @@ impl<D: Dialect> Engine<D> {
                 self.tracker.revise(now, id, order.clone());
                 self.tracker.set_fees(order.pair.clone(), self.fee_schedule(&order.pair));
                 self.holdings.reservations.placed(id.clone(), order.amount, units);
-                self.place_recorded(now, id, &order);
+                self.place_recorded(now, vec![(id.clone(), order)]);
             }
             Err(error) => self.fail_replacement(now, id, error.cause, &error.message),
         }

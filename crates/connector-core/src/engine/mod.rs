@@ -6,6 +6,7 @@
 
 mod account;
 mod amending;
+mod batch;
 mod classify;
 mod keys;
 mod links;
@@ -241,13 +242,17 @@ impl<D: Dialect> Engine<D> {
         let throttler =
             Throttler::new(spec.pools, Settings { share: config.limit_share, ..Settings::default() })
                 .map_err(|error| error.at(spec.name))?;
-        let rows = D::REST.rows().map(|row| (row.name, row.costs));
+        let batched = |row: &crate::dialect::Row| {
+            D::REST.batch.iter().any(|batch| batch.rows().any(|known| known == row))
+        };
+        let rows = D::REST.rows().filter(|row| !batched(row)).map(|row| (row.name, row.costs));
         let links =
             spec.links.iter().flat_map(|link| [(link.name, link.connect_cost), (link.name, link.login_cost)]);
         for (operation, costs) in rows.chain(links) {
             throttler.check(operation, costs).map_err(|error| error.at(spec.name))?;
         }
         requests::check_calls::<D>(&throttler, config.order_entry).map_err(|error| error.at(spec.name))?;
+        batch::check::<D>(&throttler).map_err(|error| error.at(spec.name))?;
         perpetual::check::<D>().map_err(|error| error.at(spec.name))?;
         let recorder = Recorder::new(config.journal.as_ref());
         let mut started = now.utc;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::Engine;
 use super::requests::Job;
-use super::{Engine, Phase};
 use crate::dialect::Dialect;
 use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
@@ -33,11 +33,12 @@ const LONGEST_BEHIND: Duration = Duration::from_secs(5);
 /// How long an order waits for its intent to be stored before it is given up.
 const HOLD: Duration = Duration::from_secs(10);
 
-/// An order that waits for its intent to be stored.
+/// Orders of one request that wait for their intents to be stored.
 #[derive(Debug)]
 struct Held {
+    /// The last of them.
     sequence: u64,
-    id: ClientOrderId,
+    ids: Vec<ClientOrderId>,
     until: Mono,
 }
 
@@ -114,21 +115,24 @@ impl Recorder {
 
     /// Orders that wait for their intent to be stored, none of which is to be sent any more.
     pub(super) fn take_held(&mut self) -> Vec<ClientOrderId> {
-        std::mem::take(&mut self.held).into_iter().map(|held| held.id).collect()
+        std::mem::take(&mut self.held).into_iter().flat_map(|held| held.ids).collect()
     }
 
-    /// Writes an intent down. Whether its order has to wait for that.
-    fn intend(&mut self, now: Now, id: &ClientOrderId, order: &NewOrder) -> bool {
-        if !self.on {
-            return false;
+    /// Writes intents down. Answers with their orders if those need not wait for that.
+    fn intend(&mut self, now: Now, orders: Vec<(ClientOrderId, NewOrder)>) -> Option<Vec<ClientOrderId>> {
+        let noted = orders.into_iter().map(|(id, order)| {
+            self.note_intent(now, &id, &order);
+            id
+        });
+        let ids = noted.collect();
+        let waits =
+            self.on && self.durability == Durability::Intent && !mutants::is(Mutant::IntentNotAwaited);
+        if !waits {
+            return Some(ids);
         }
-        self.note_intent(now, id, order);
-        let waits = self.durability == Durability::Intent && !mutants::is(Mutant::IntentNotAwaited);
-        if waits {
-            let until = now.mono.after(HOLD);
-            self.held.push_back(Held { sequence: self.last, id: id.clone(), until });
-        }
-        waits
+        let until = now.mono.after(HOLD);
+        self.held.push_back(Held { sequence: self.last, ids, until });
+        None
     }
 
     fn event(&mut self, now: Now, event: &Event) {
@@ -165,10 +169,10 @@ fn own_fill(now: Now, order: &TrackedOrder, fill: &Fill) -> OwnFill {
 }
 
 impl<D: Dialect> Engine<D> {
-    /// Places an order that the tracker has, at once or as soon as its intent is stored.
-    pub(super) fn place_recorded(&mut self, now: Now, id: &ClientOrderId, order: &NewOrder) {
-        if !self.recorder.intend(now, id, order) {
-            self.request(now, Job::Place(id.clone()));
+    /// Places orders that the tracker has, with one request, at once or as soon as their intents are stored.
+    pub(super) fn place_recorded(&mut self, now: Now, orders: Vec<(ClientOrderId, NewOrder)>) {
+        if let Some(ids) = self.recorder.intend(now, orders) {
+            self.send_placements(now, ids);
         }
     }
 
@@ -284,20 +288,15 @@ impl<D: Dialect> Engine<D> {
         }
         self.reported.remove(PROBLEM);
         while let Some(held) = self.recorder.held.pop_front_if(|held| held.sequence <= through) {
-            if let Phase::Failed(error) = &self.phase {
-                let text = format!("the connector has given up: {error}");
-                self.tracker.place_failed(now, &held.id, &Error::usage("place", text));
-            } else {
-                self.request(now, Job::Place(held.id));
-            }
+            self.place_stored(now, held.ids);
         }
     }
 
     /// A write failed, and will be tried again: until it succeeds nothing new is placed.
     pub(super) fn on_record_failed(&mut self, now: Now, error: Error) {
-        for held in std::mem::take(&mut self.recorder.held) {
+        for id in self.recorder.take_held() {
             let error = Error::new(Cause::Storage, Effect::NotSent, "place", error.message.clone());
-            self.tracker.place_failed(now, &held.id, &error.at(D::SPEC.name));
+            self.tracker.place_failed(now, &id, &error.at(D::SPEC.name));
         }
         self.report(now, PROBLEM, error.clone());
         self.recorder.failure = Some(error);
@@ -308,7 +307,9 @@ impl<D: Dialect> Engine<D> {
         while let Some(held) = self.recorder.held.pop_front_if(|held| held.until <= now.mono) {
             let text = "the journal did not store the order's intent in time";
             let error = Error::new(Cause::Storage, Effect::NotSent, "place", text).at(D::SPEC.name);
-            self.tracker.place_failed(now, &held.id, &error);
+            for id in &held.ids {
+                self.tracker.place_failed(now, id, &error);
+            }
             self.report(now, PROBLEM, error);
         }
     }

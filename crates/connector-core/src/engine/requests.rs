@@ -3,6 +3,7 @@
 mod calls;
 mod drafts;
 mod jobs;
+mod orders;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,12 +80,12 @@ impl Requests {
 
     /// Orders whose placement waits for the limits, none of which is to be sent any more.
     pub(super) fn take_unsent_orders(&mut self) -> Vec<ClientOrderId> {
-        let waits = self.waiting.extract_if(.., |_, waiting| matches!(waiting.job, Job::Place(_)));
+        let waits = self.waiting.extract_if(.., |_, waiting| !waiting.job.placed().is_empty());
         let jobs: Vec<Job> = waits.map(|(_, waiting)| waiting.job).collect();
         for job in &jobs {
             self.pending.remove(job);
         }
-        jobs.iter().filter_map(Job::order).cloned().collect()
+        jobs.iter().flat_map(Job::placed).cloned().collect()
     }
 
     /// Whether the state or the fills of an order are being read.
@@ -149,14 +150,14 @@ impl<D: Dialect> Engine<D> {
             Job::Login(index) => (None, own(self.link_spec(*index).map(|spec| spec.login_cost))),
             _ => match self.draft(&job) {
                 Ok((row, draft)) => (Some((row, draft)), self.costs(row)),
-                Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
+                Err(error) => return self.impossible(now, &job, attempt, error),
             },
         };
         let operation = draft.as_ref().map_or("connect", |(row, _)| row.name);
         let param = |name: &str| draft.as_ref().and_then(|(_, draft)| draft.param(name));
         let charges = match self.throttler.charges(operation, &costs, param) {
             Ok(charges) => charges,
-            Err(error) => return self.finish(now, now, &job, attempt, Err(error)),
+            Err(error) => return self.impossible(now, &job, attempt, error),
         };
         let ticket = self.requests.next;
         self.requests.next += 1;
@@ -180,6 +181,17 @@ impl<D: Dialect> Engine<D> {
                 let _inside = span.entered();
                 self.finish(now, now, &job, attempt, Err(error));
             }
+        }
+    }
+
+    /// A request that cannot even be written or paid for. One about several orders is asked for each of them alone.
+    fn impossible(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
+        match job.each() {
+            Some(jobs) => {
+                self.requests.pending.remove(job);
+                self.request_each(now, jobs, attempt);
+            }
+            None => self.finish(now, now, job, attempt, Err(error)),
         }
     }
 
@@ -241,7 +253,7 @@ impl<D: Dialect> Engine<D> {
         });
         match sealed {
             Ok(action) => {
-                if let Job::Place(id) = &job {
+                for id in job.placed() {
                     self.tracker.sent(now, id);
                 }
                 tracing::debug!(parent: &span, venue = D::SPEC.name, row = row.name, ticket, "request");
@@ -428,6 +440,13 @@ impl<D: Dialect> Engine<D> {
         result: Result<Vec<Message>, Error>,
     ) {
         self.requests.pending.remove(job);
+        if let Some(jobs) = job.each() {
+            return match result {
+                // All of it goes again, once the clock is right.
+                Err(error) if heals(&error, attempt) => self.failed(now, job, attempt, error),
+                result => self.finish_each(now, sent, jobs, attempt, result),
+            };
+        }
         let result = self.judged_by_listing(now, job, result).map_err(|error| match job.order() {
             Some(id) => error.at(D::SPEC.name).about(id.as_str()),
             None => error.at(D::SPEC.name),
@@ -476,9 +495,7 @@ impl<D: Dialect> Engine<D> {
 
     fn failed(&mut self, now: Now, job: &Job, attempt: u32, error: Error) {
         tracing::debug!(venue = D::SPEC.name, ?job, attempt, %error, "request failed");
-        let heals = error.cause == Cause::Timestamp && attempt == 0 && error.effect == Effect::Rejected;
-        if heals && !mutants::is(Mutant::ClockNotHealed) {
-            // The venue has proven that it did nothing: heal the clock, then ask once more.
+        if heals(&error, attempt) {
             self.clock.demand();
             self.request(now, Job::ServerTime);
             self.requests.awaiting_clock.push((job.clone(), 1));
@@ -583,13 +600,20 @@ impl<D: Dialect> Engine<D> {
             Job::FundingInfo(_) => self.take_funding_info(now, sent, messages),
             Job::FundingPayments => self.take_payments(now, messages),
             Job::Set(setting) => self.setting_made(now, setting, messages),
-            Job::ServerTime | Job::Connect(_) | Job::Login(_) => {}
+            // Those about several orders have ended as one about each.
+            Job::ServerTime | Job::Connect(_) | Job::Login(_) | Job::PlaceMany(_) | Job::CancelMany(_) => {}
         }
         if Self::is_perpetual() {
             self.settle_doubt(now, sent, job);
         }
         self.recovered(now, sent, job);
     }
+}
+
+/// Whether to heal the clock, then to ask once more: the venue has proven that it did nothing.
+fn heals(error: &Error, attempt: u32) -> bool {
+    let early = error.cause == Cause::Timestamp && attempt == 0 && error.effect == Effect::Rejected;
+    early && !mutants::is(Mutant::ClockNotHealed)
 }
 
 /// The span of a request. A root of its own: what one answer sets off lives longer than the request that was answered.

@@ -42,12 +42,25 @@ pub trait Trading: Machine {
     /// # Errors
     /// Nothing was sent and no id was given: the order breaks a rule known here, or the engine cannot trade.
     fn place(&mut self, now: Now, order: NewOrder) -> Result<ClientOrderId, Error>;
+    /// Places orders, several with one request where the venue has that, one by one where not. One answer for each, in the
+    /// same order; what one takes of the balance is not there for those behind it. Outcomes come as events of each order: a
+    /// venue may take some and refuse others.
+    ///
+    /// # Errors
+    /// In each answer, as those of [`place`](Self::place): that order was not sent, the others were.
+    fn place_many(&mut self, now: Now, orders: Vec<NewOrder>) -> Vec<Result<ClientOrderId, Error>>;
     /// Cancels an order of this instance. The outcome comes as events.
     ///
     /// # Errors
     /// The id is not an order of this instance.
     fn cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error>;
-    /// Cancels all open orders of this instance, and only those. Answers which.
+    /// Cancels orders of this instance, several of a market with one request where the venue has that. One answer for each,
+    /// in the same order; outcomes come as events of each order.
+    ///
+    /// # Errors
+    /// In each answer, as those of [`cancel`](Self::cancel).
+    fn cancel_many(&mut self, now: Now, ids: &[ClientOrderId]) -> Vec<Result<(), Error>>;
+    /// Cancels all open orders of this instance, and only those, as [`cancel_many`](Self::cancel_many) does. Answers which.
     fn cancel_all(&mut self, now: Now) -> Vec<ClientOrderId>;
     /// Changes the price of an open limit order, its whole amount (what is executed included), or both, by cancelling it and
     /// placing another in its stead for what is left. Answers with the id of that one, whose outcome comes as events: it
@@ -188,6 +201,18 @@ impl<D: Dialect> Trading for Engine<D> {
         placed
     }
 
+    fn place_many(&mut self, now: Now, orders: Vec<NewOrder>) -> Vec<Result<ClientOrderId, Error>> {
+        let placed = self.place_several(now, orders);
+        self.settle(now);
+        placed
+    }
+
+    fn cancel_many(&mut self, now: Now, ids: &[ClientOrderId]) -> Vec<Result<(), Error>> {
+        let results = self.cancel_several(now, ids);
+        self.settle(now);
+        results
+    }
+
     fn cancel(&mut self, now: Now, id: &ClientOrderId) -> Result<(), Error> {
         let result = self.cancel_order(now, id).map_err(|error| error.at(D::SPEC.name));
         self.settle(now);
@@ -196,10 +221,8 @@ impl<D: Dialect> Trading for Engine<D> {
 
     fn cancel_all(&mut self, now: Now) -> Vec<ClientOrderId> {
         let ids: Vec<_> = self.tracker.open_orders().map(|order| order.client_order_id().clone()).collect();
-        for id in &ids {
-            // Every id was just found among our own orders.
-            let _ = self.cancel_order(now, id);
-        }
+        // Every id was just found among our own orders.
+        drop(self.cancel_several(now, &ids));
         self.settle(now);
         ids
     }

@@ -5,15 +5,12 @@ use rust_decimal::Decimal;
 use super::Job;
 use crate::dialect::{
     BookQuery, Dialect, Draft, Endpoint, FillsQuery, FundingInfoRest, LeverageQuery, MarginModeQuery,
-    OpenOrdersQuery, OrderQuery, PlaceQuery, PositionModeQuery, Row, SymbolQuery,
+    OpenOrdersQuery, PositionModeQuery, Row, SymbolQuery,
 };
+use crate::engine::Engine;
 use crate::engine::perpetual::Setting;
-use crate::engine::{Engine, unknown_pair};
 use crate::error::Error;
-use crate::id::ClientOrderId;
-use crate::order::OrderType;
 use crate::pair::Pair;
-use crate::position::PositionAction;
 
 /// Levels of a book that is read only for its update id.
 const PROBE_DEPTH: u32 = 5;
@@ -21,20 +18,7 @@ const PROBE_DEPTH: u32 = 5;
 impl<D: Dialect> Engine<D> {
     pub(super) fn draft(&self, job: &Job) -> Result<(&'static Row, Draft), Error> {
         let rest = D::REST;
-        let symbol = |pair: &Pair| self.symbols.symbol(pair).cloned().ok_or_else(|| unknown_pair(pair));
-        let order = |id: &ClientOrderId| {
-            self.tracker
-                .get(id)
-                .ok_or_else(|| Error::usage("order", "is not an order of this connector").about(id.as_str()))
-        };
-        let order_query = |id: &ClientOrderId| {
-            let order = order(id)?;
-            Ok::<_, Error>(OrderQuery {
-                symbol: symbol(&order.order().pair)?,
-                client_order_id: Some(id.clone()),
-                exchange_order_id: order.exchange_order_id().cloned(),
-            })
-        };
+        let symbol = |pair: &Pair| self.symbol_of(pair);
         Ok(match job {
             Job::ServerTime => match &rest.server_time {
                 Some(endpoint) => write(endpoint, &()),
@@ -51,32 +35,15 @@ impl<D: Dialect> Engine<D> {
                 Some(endpoint) => write(endpoint, &SymbolQuery { symbol: symbol(pair)? }),
                 None => return Err(Error::usage("fees", "the venue has no such request")),
             },
-            Job::Place(id) => {
-                let order = order(id)?.order();
-                write(
-                    &rest.place,
-                    &PlaceQuery {
-                        symbol: symbol(&order.pair)?,
-                        client_order_id: id.clone(),
-                        side: order.side,
-                        order_type: order.order_type,
-                        time_in_force: order.time_in_force,
-                        amount: order.amount,
-                        price: order.price.filter(|_| order.order_type != OrderType::Market),
-                        contract_size: self.symbols.contract_size(&symbol(&order.pair)?),
-                        position_side: self.position_side(order),
-                        reduce_only: order.action == Some(PositionAction::Close),
-                    },
-                )
-            }
-            Job::Cancel(id) => write(&rest.cancel, &order_query(id)?),
-            Job::Query(id) => write(&rest.order, &order_query(id)?),
+            Job::Place(id) => write(&rest.place, &self.place_query(id)?),
+            Job::Cancel(id) => write(&rest.cancel, &self.order_query(id)?),
+            Job::Query(id) => write(&rest.order, &self.order_query(id)?),
             Job::OpenOrders(pair) => {
                 let symbol = pair.as_ref().map(symbol).transpose()?;
                 write(&rest.open_orders, &OpenOrdersQuery { symbol })
             }
             Job::Fills(id) => {
-                let order = order(id)?;
+                let order = self.known_order(id)?;
                 let (from, since) = self.fill_watermark(id);
                 let exchange_order_id = order.exchange_order_id().cloned();
                 let symbol = symbol(&order.order().pair)?;
@@ -90,10 +57,13 @@ impl<D: Dialect> Engine<D> {
         })
     }
 
-    /// What only some venues have: keys of streams, perpetual contracts.
+    /// What only some venues have: several orders at once, keys of streams, perpetual contracts.
     fn draft_more(&self, job: &Job) -> Result<(&'static Row, Draft), Error> {
         let lacks = || Error::usage("request", "the venue has no such request");
-        let symbol = |pair: &Pair| self.symbols.symbol(pair).cloned().ok_or_else(|| unknown_pair(pair));
+        if let Some(batch) = D::REST.batch.as_ref().filter(|_| job.each().is_some()) {
+            return self.draft_batch(batch, job);
+        }
+        let symbol = |pair: &Pair| self.symbol_of(pair);
         let keys = D::REST.stream_key.as_ref();
         match (job, keys) {
             (Job::StreamKey, Some(keys)) => return Ok(write(&keys.create, &())),
@@ -135,7 +105,7 @@ impl<D: Dialect> Engine<D> {
     }
 }
 
-fn write<Q>(endpoint: &'static Endpoint<Q>, query: &Q) -> (&'static Row, Draft) {
+pub(super) fn write<Q>(endpoint: &'static Endpoint<Q>, query: &Q) -> (&'static Row, Draft) {
     let mut draft = Draft::new(&endpoint.row);
     (endpoint.encode)(query, &mut draft);
     (&endpoint.row, draft)

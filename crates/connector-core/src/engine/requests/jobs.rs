@@ -32,7 +32,11 @@ pub(in crate::engine) enum Job {
     FundingPayments,
     Set(Setting),
     Place(ClientOrderId),
+    /// Several with one request, where the venue has that.
+    PlaceMany(Vec<ClientOrderId>),
     Cancel(ClientOrderId),
+    /// Several of one market with one request, where the venue has that.
+    CancelMany(Vec<ClientOrderId>),
     Query(ClientOrderId),
     /// Open orders of one pair, or of all.
     OpenOrders(Option<Pair>),
@@ -47,8 +51,8 @@ pub(in crate::engine) enum Job {
 impl Job {
     pub(in crate::engine) const fn lane(&self) -> Lane {
         match self {
-            Self::Cancel(_) => Lane::Cancel,
-            Self::Place(_) => Lane::Create,
+            Self::Cancel(_) | Self::CancelMany(_) => Lane::Cancel,
+            Self::Place(_) | Self::PlaceMany(_) => Lane::Create,
             Self::Query(_)
             | Self::Fills(_)
             | Self::Connect(_)
@@ -70,10 +74,28 @@ impl Job {
         }
     }
 
-    /// The order concerned.
-    pub(super) const fn order(&self) -> Option<&ClientOrderId> {
+    /// The order concerned, where it is one.
+    pub(in crate::engine) const fn order(&self) -> Option<&ClientOrderId> {
         match self {
             Self::Place(id) | Self::Cancel(id) | Self::Query(id) | Self::Fills(id) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The orders it places.
+    pub(super) fn placed(&self) -> &[ClientOrderId] {
+        match self {
+            Self::Place(id) => std::slice::from_ref(id),
+            Self::PlaceMany(ids) => ids,
+            _ => &[],
+        }
+    }
+
+    /// The same for each order alone, if it is about several.
+    pub(in crate::engine) fn each(&self) -> Option<Vec<Self>> {
+        match self {
+            Self::PlaceMany(ids) => Some(ids.iter().cloned().map(Self::Place).collect()),
+            Self::CancelMany(ids) => Some(ids.iter().cloned().map(Self::Cancel).collect()),
             _ => None,
         }
     }
