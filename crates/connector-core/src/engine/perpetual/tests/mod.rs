@@ -1,5 +1,6 @@
 //! The engine on a toy venue of perpetual contracts.
 
+mod batch;
 mod toy;
 
 use std::time::Duration;

@@ -7,18 +7,18 @@ use rust_decimal::Decimal;
 use smol_str::SmolStr;
 
 use crate::dialect::{
-    Auth, BookRule, Channel, ChannelSpec, DecodeError, Dialect, Domain, Draft, Endpoint, Fault, FeeRule,
-    Frame, FundingInfoRest, IdRule, KeyKind, Keyring, Kind, LinkRole, LinkSpec, Login, Payload,
+    Auth, BatchRest, BookRule, Channel, ChannelSpec, DecodeError, Dialect, Domain, Draft, Endpoint, Fault,
+    FeeRule, Frame, FundingInfoRest, IdRule, KeyKind, Keyring, Kind, LinkRole, LinkSpec, Login, Payload,
     PerpetualRest, PerpetualSpec, Rest, Row, Source, Spec, Stamp, StreamKeyRest, Symbols, VenueError,
 };
 use crate::engine::{Engine, Trading};
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Effect, Error};
 use crate::event::Event;
-use crate::journal::{Journal, MemoryJournal};
+use crate::journal::{Durability, Journal, MemoryJournal};
 use crate::message::{
     BalanceReport, BookMessage, Fee, Fill, FundingInfo, FundingPaid, Level, LeverageBracket,
     LeverageBrackets, LeverageReport, MarginCall, Market, Message, OrderReport, PositionModeReport,
-    PositionReport, Session, SessionKind, Sink, StreamKey, TradingRule,
+    PositionReport, Refusal, Session, SessionKind, Sink, StreamKey, TradingRule,
 };
 use crate::order::{OrderState, OrderType, Side, TimeInForce};
 use crate::pair::Pair;
@@ -130,7 +130,19 @@ static REST: Rest = Rest {
     open_orders: endpoint!("open_orders", get, Signed),
     fills: endpoint!("fills", get, Signed),
     fills_page: 100,
-    batch: None,
+    batch: Some(BatchRest {
+        place: endpoint!("place_many", post, Signed, |queries, draft| {
+            let ids: Vec<_> = queries.iter().map(|query| query.client_order_id.as_str()).collect();
+            draft.query.push("ids", ids.join(" "));
+        }),
+        most_placed: 3,
+        cancel: endpoint!("cancel_many", delete, Signed, |queries, draft| {
+            let symbols: BTreeSet<_> = queries.iter().map(|query| query.symbol.clone()).collect();
+            assert_eq!(symbols.len(), 1);
+            draft.query.push("orders", queries.len());
+        }),
+        most_cancelled: 2,
+    }),
     fees: None,
     stream_key: Some(StreamKeyRest {
         create: endpoint!("stream_key", set, Keyed),
@@ -251,6 +263,7 @@ fn message(kind: &str, words: &[&str], symbols: &Symbols, out: &mut (impl Sink +
         }),
         "fill" => Message::Fill(fill(market(), words)),
         "order" => Message::Order(order(market(), words)),
+        "refused" => refused(words[0]),
         "leverage" => leverage(market(), some(words[1], number), None),
         "margin" => leverage(market(), None, Some(MarginMode::Isolated)),
         "mode" => Message::PositionMode(PositionModeReport {
@@ -342,12 +355,19 @@ fn fill(market: Market, words: &[&str]) -> Fill {
     }
 }
 
+/// `code`, as in the faults of this venue.
+fn refused(code: &str) -> Message {
+    let fault = SPEC.fault(code, "");
+    let (cause, effect) = fault.map_or((Cause::Other, Effect::Unknown), |fault| (fault.cause, fault.effect));
+    Message::Refusal(Refusal { id: None, code: Some(code.into()), message: code.to_owned(), effect, cause })
+}
+
 /// `pair id state`.
 fn order(market: Market, words: &[&str]) -> OrderReport {
     OrderReport {
         market,
         client_order_id: some(words[1], Into::into),
-        exchange_order_id: Some(format!("x{}", words[1]).as_str().into()),
+        exchange_order_id: some(words[1], |id| format!("x{id}").as_str().into()),
         state: match words[2] {
             "open" => OrderState::Open,
             "filled" => OrderState::Filled,
@@ -391,12 +411,18 @@ pub(super) fn pair() -> Pair {
 impl Bench {
     /// An engine that has not started.
     pub(super) fn new(journal: &MemoryJournal, after: i64) -> Self {
+        Self::durable(journal, after, Durability::default())
+    }
+
+    /// One whose orders wait so long for the journal.
+    pub(super) fn durable(journal: &MemoryJournal, after: i64, durability: Durability) -> Self {
         let now = Now { utc: UnixNanos::from_millis(BEGIN + after), mono: Mono(1_000_000_000) };
         let journal = journal.reopened();
         let engine = Connector::builder(Toy)
             .pairs([pair()])
             .credentials(Credentials::new("name", "secret"))
             .journal(journal.clone())
+            .durability(durability)
             .engine(now)
             .unwrap();
         let answers = [
