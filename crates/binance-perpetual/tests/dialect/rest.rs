@@ -270,6 +270,75 @@ fn order_requests() {
     assert_eq!(query(&BinancePerpetual::REST.order, &named), "symbol=BTCUSDT&orderId=7");
 }
 
+// D/trade/rest-api/Place-Multiple-Orders, Cancel-Multiple-Orders: a list of the parameters of single orders; ids without blanks
+// between them.
+#[test]
+fn requests_about_several_orders() {
+    let batch = BinancePerpetual::REST.batch.as_ref().unwrap();
+    assert_eq!((batch.most_placed, batch.most_cancelled), (5, 10));
+    let close = PlaceQuery { reduce_only: true, ..place(OrderType::Market, TimeInForce::Gtc) };
+    let text = query(&batch.place, &vec![place(OrderType::LimitMaker, TimeInForce::Gtc), close]);
+    let encoded = text.strip_prefix("batchOrders=").unwrap();
+    assert!(
+        encoded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%-_.~".contains(&byte)),
+        "{encoded}"
+    );
+    let list: Value = serde_json::from_slice(&decoded(encoded)).unwrap();
+    assert_eq!(
+        list,
+        json!([
+            {"symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"LIMIT","timeInForce":"GTX","quantity":"0.001",
+                "price":"100000","newClientOrderId":"x-1_a","newOrderRespType":"RESULT"},
+            {"symbol":"BTCUSDT","side":"BUY","positionSide":"BOTH","type":"MARKET","quantity":"0.001","reduceOnly":"true",
+                "newClientOrderId":"x-1_a","newOrderRespType":"RESULT"},
+        ])
+    );
+    let named = |id: &str| OrderQuery {
+        symbol: "BTCUSDT".into(),
+        client_order_id: Some(ClientOrderId::new(id)),
+        exchange_order_id: Some(ExchangeOrderId::new("7")),
+    };
+    assert_eq!(
+        query(&batch.cancel, &vec![named("my_id_1"), named("my_id_2")]),
+        "symbol=BTCUSDT&origClientOrderIdList=%5B%22my_id_1%22%2C%22my_id_2%22%5D"
+    );
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    let (mut bytes, mut out) = (text.bytes(), Vec::new());
+    while let Some(byte) = bytes.next() {
+        let hex = |byte: u8| u8::try_from(char::from(byte).to_digit(16).unwrap()).unwrap();
+        out.push(match byte {
+            b'%' => hex(bytes.next().unwrap()) * 16 + hex(bytes.next().unwrap()),
+            plain => plain,
+        });
+    }
+    out
+}
+
+// The examples of the same pages, the orders as they are since 2026-06-30: one done, one not, in the list's order.
+#[test]
+fn answers_about_several_orders() {
+    let body = format!(r#"[{PLACED},{{"code":-2022,"msg":"ReduceOnly Order is rejected."}}]"#);
+    assert_eq!(
+        events(answer("place_many", &body)),
+        json!([placed(), {"event":"refusal","code":"-2022","message":"ReduceOnly Order is rejected.",
+            "effect":"rejected","cause":"position"}])
+    );
+    let ended = PLACED.replace("\"NEW\"", "\"CANCELED\"");
+    let body = format!(
+        r#"[{ended},{{"code":-2011,"msg":"Unknown order sent."}},{{"code":-99999,"msg":"?"}},{{"symbol":"BTCUSDT"}}]"#
+    );
+    let told = events(answer("cancel_many", &body));
+    assert_eq!((&told[0]["event"], &told[0]["state"]), (&json!("order"), &json!("cancelled")));
+    assert_eq!((&told[1]["cause"], &told[1]["effect"]), (&json!("order_not_found"), &json!("rejected")));
+    // What nobody knows proves nothing, and what cannot be read keeps its place.
+    assert_eq!((&told[2]["cause"], &told[2]["effect"]), (&json!("other"), &json!("unknown")));
+    assert_eq!(told[3]["event"], "skipped");
+    assert_eq!(events(answer("place_many", "[]")), json!([]));
+    assert!(answer("place_many", r#"{"code":200}"#).is_err());
+}
+
 #[test]
 fn other_requests() {
     let rest = BinancePerpetual::REST;
@@ -318,6 +387,8 @@ fn weights() {
         ("open_orders", 40),
         ("balances", 5),
         ("cancel", 1),
+        ("place_many", 5),
+        ("cancel_many", 1),
         ("order", 1),
         ("fills", 5),
         ("fees", 20),
@@ -338,13 +409,23 @@ fn weights() {
     assert_eq!(cost("place", "request_weight", &[]), None);
     for pool in ["orders_10s", "orders_1m"] {
         assert_eq!((cost("place", pool, &[]), cost("cancel", pool, &[])), (Some(1), None));
+        assert_eq!(cost("cancel_many", pool, &[]), None);
     }
+    assert_eq!(
+        (cost("place_many", "orders_10s", &[]), cost("place_many", "orders_1m", &[])),
+        (Some(5), Some(1))
+    );
     for row in BinancePerpetual::REST.rows() {
         for cost in row.costs {
             assert!(BinancePerpetual::SPEC.pools.iter().any(|pool| pool.name == cost.pool), "{}", row.name);
         }
         // Only what is about one order is looked up instead of being repeated.
-        assert_eq!(row.repeat == Repeat::LookUp, matches!(row.name, "place" | "cancel"), "{}", row.name);
+        assert_eq!(
+            row.repeat == Repeat::LookUp,
+            matches!(row.name, "place" | "cancel" | "place_many" | "cancel_many"),
+            "{}",
+            row.name
+        );
     }
 }
 

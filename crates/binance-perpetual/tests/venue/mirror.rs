@@ -120,6 +120,57 @@ fn requests_about_markets_and_orders() {
 }
 
 #[test]
+fn requests_about_several_orders() {
+    let mut client = Client::new();
+    let batch = BinancePerpetual::REST.batch.as_ref().unwrap();
+    let symbols = symbols(&mut client);
+    client.offer(Side::Sell, "61850", "1");
+    let of = |id: &str, order_type, price| PlaceQuery {
+        client_order_id: ClientOrderId::new(id),
+        ..order(order_type, price)
+    };
+    let orders = vec![
+        of("a", OrderType::Limit, "60000"),
+        of("b", OrderType::LimitMaker, "61850"),
+        of("c", OrderType::Limit, "61850"),
+        of("a", OrderType::Limit, "60000"),
+        of("e", OrderType::Limit, "60000"),
+    ];
+    let told = ask(&mut client, &batch.place, &orders, &symbols).unwrap();
+    let came: Vec<_> = told
+        .iter()
+        .map(|message| match message {
+            Message::Order(order) => Ok((order.client_order_id.as_ref().unwrap().as_str(), order.state)),
+            Message::Refusal(refusal) => Err((refusal.cause, refusal.effect)),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        came,
+        [
+            Ok(("a", OrderState::Open)),
+            Err((Cause::WouldTake, Effect::Rejected)),
+            Ok(("c", OrderState::Filled)),
+            Err((Cause::DuplicateOrderId, Effect::Rejected)),
+            Ok(("e", OrderState::Open)),
+        ]
+    );
+    let named = |id: &str| OrderQuery {
+        symbol: "BTCUSDT".into(),
+        client_order_id: Some(ClientOrderId::new(id)),
+        exchange_order_id: None,
+    };
+    let told = ask(&mut client, &batch.cancel, &vec![named("e"), named("c"), named("a")], &symbols).unwrap();
+    let [Message::Order(first), Message::Refusal(second), Message::Order(third)] = told.as_slice() else {
+        panic!("{told:?}")
+    };
+    assert_eq!((first.state, third.state), (OrderState::Cancelled, OrderState::Cancelled));
+    assert_eq!((second.cause, second.effect), (Cause::OrderNotFound, Effect::Rejected));
+    let many = orders.iter().cycle().take(6).cloned().collect();
+    assert_eq!(ask(&mut client, &batch.place, &many, &symbols), Err((Cause::BadRequest, Effect::Rejected)));
+}
+
+#[test]
 fn requests_about_positions() {
     let mut client = Client::new();
     let rest = BinancePerpetual::REST.perpetual.as_ref().unwrap();

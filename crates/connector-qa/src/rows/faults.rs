@@ -11,10 +11,10 @@ use crate::kit::Kit;
 use crate::report::Detail;
 
 /// How late a private stream tells that is of no help: later than answers and questions take.
-const LATE: Duration = Duration::from_secs(3);
+pub(super) const LATE: Duration = Duration::from_secs(3);
 
 /// How the answer to a request gets lost, and whether the request is carried out.
-fn losses() -> Vec<(&'static str, Fault, bool)> {
+pub(super) fn losses() -> Vec<(&'static str, Fault, bool)> {
     let status = |point| Fault::Status { code: 503, body: String::new(), headers: Default::default(), point };
     vec![
         ("answer lost", Fault::DropReply {}, true),

@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod amend;
+pub mod batch;
 pub mod endurance;
 pub mod faults;
 pub mod history;

@@ -31,14 +31,6 @@ pub async fn expiry(_kit: Kit) -> Judgement {
     Err(Failure::new("orders carry no expiry time here: declare XQ-03 as not applicable, with the reason"))
 }
 
-/// XQ-05, likewise.
-///
-/// # Errors
-/// Always.
-pub async fn batch(_kit: Kit) -> Judgement {
-    Err(Failure::new("orders are placed one by one here: declare XQ-05 as not applicable, with the reason"))
-}
-
 fn late(row: &str, ms: u64) -> FaultRule {
     FaultRule::new(Fault::Delay { ms, point: Point::BeforeApply }).on_row(row).times(1)
 }

@@ -9,6 +9,7 @@ use crate::event::Event;
 use crate::id::ClientOrderId;
 use crate::journal::{Durability, MemoryJournal};
 use crate::order::{NewOrder, OrderState, Side};
+use crate::wire::Machine as _;
 
 fn order(price: &str) -> NewOrder {
     NewOrder::limit(pair(), Side::Buy, number("1"), number(price))
