@@ -1,5 +1,7 @@
 //! Several orders with one request.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::toy::{Bench, number, pair};
@@ -10,6 +12,9 @@ use crate::id::ClientOrderId;
 use crate::journal::{Durability, MemoryJournal};
 use crate::order::{NewOrder, OrderState, Side};
 use crate::wire::Machine as _;
+
+/// Questions are asked within this.
+const SOON: Duration = Duration::from_millis(500);
 
 fn order(price: &str) -> NewOrder {
     NewOrder::limit(pair(), Side::Buy, number("1"), number(price))
@@ -82,6 +87,7 @@ fn each_order_of_a_request_has_its_own_end() {
     bench.held.insert("order");
     reply(&mut bench, &format!("order BTC-USDT {d} open\nrefused odd"));
     assert_eq!((state(&bench, d), state(&bench, e)), (OrderState::Open, OrderState::Unknown));
+    bench.pass(SOON);
     assert!(bench.waiting.iter().any(|(_, request)| request.path == "order"), "it is looked up");
 }
 
@@ -196,6 +202,7 @@ fn several_are_cancelled_each_with_its_own_end() {
     let (gone, left) = (&ids[0], &ids[1]);
     bench.give(id, &format!("order BTC-USDT {gone} cancelled\nrefused no"));
     bench.pump();
+    bench.pass(SOON);
     assert_eq!(state(&bench, gone), OrderState::Cancelled);
     assert!(!state(&bench, left).is_terminal(), "a refused cancel ends nothing");
     assert!(bench.waiting.iter().any(|(_, request)| request.path == "order"), "it is looked at");
