@@ -20,20 +20,20 @@ pub(crate) const COST: &[Cost] =
 pub(crate) const BATCH: BatchRest = BatchRest {
     place: Endpoint::new(
         Row::post("place_many", "/fapi/v1/batchOrders", Auth::Signed, COST, TRADING),
-        encode_placements,
+        |queries, draft| encode_placements(queries, draft),
         |payload, out| decode("place_many", payload, out),
     ),
     most_placed: 5,
     cancel: Endpoint::new(
         Row::delete("cancel_many", "/fapi/v1/batchOrders", Auth::Signed, &[weight(1)], TRADING),
-        encode_cancels,
+        |queries, draft| encode_cancels(queries, draft),
         |payload, out| decode("cancel_many", payload, out),
     ),
     most_cancelled: 10,
 };
 
 /// A list of objects in JSON, each with the parameters of a single placement. All of them are strings here, as they are there.
-fn encode_placements(queries: &Vec<PlaceQuery>, draft: &mut Draft) {
+fn encode_placements(queries: &[PlaceQuery], draft: &mut Draft) {
     let mut list = String::from("[");
     for query in queries {
         let mut one = Draft::new(&BATCH.place.row);
@@ -54,7 +54,7 @@ fn encode_placements(queries: &Vec<PlaceQuery>, draft: &mut Draft) {
 }
 
 /// A symbol and a list of our ids: the venue takes its own or ours, and we always have ours.
-fn encode_cancels(queries: &Vec<OrderQuery>, draft: &mut Draft) {
+fn encode_cancels(queries: &[OrderQuery], draft: &mut Draft) {
     draft.query.push_some("symbol", queries.first().map(|query| &query.symbol));
     let mut list = String::from("[");
     for id in queries.iter().filter_map(|query| query.client_order_id.as_ref()) {

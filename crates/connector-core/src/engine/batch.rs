@@ -117,12 +117,12 @@ impl<D: Dialect> Engine<D> {
         &mut self,
         now: Now,
         sent: Now,
-        jobs: Vec<Job>,
+        jobs: &[Job],
         attempt: u32,
         result: Result<Vec<Message>, Error>,
     ) {
         let ends = match result {
-            Ok(messages) => self.dealt(now, &jobs, messages),
+            Ok(messages) => self.dealt(now, jobs, messages),
             Err(error) => jobs.iter().map(|_| Err(error.clone())).collect(),
         };
         for (job, end) in jobs.iter().zip(ends) {

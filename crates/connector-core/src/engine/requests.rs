@@ -444,7 +444,7 @@ impl<D: Dialect> Engine<D> {
             return match result {
                 // All of it goes again, once the clock is right.
                 Err(error) if heals(&error, attempt) => self.failed(now, job, attempt, error),
-                result => self.finish_each(now, sent, jobs, attempt, result),
+                result => self.finish_each(now, sent, &jobs, attempt, result),
             };
         }
         let result = self.judged_by_listing(now, job, result).map_err(|error| match job.order() {
