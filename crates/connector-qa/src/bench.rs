@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use connector_core::dialect::{Dialect, LinkRole, Pool, Spec};
+use connector_core::dialect::{Dialect, LinkRole, Pool, Rest, Row, Spec};
 use connector_core::engine::{Balance, Trading, Urls};
 use connector_core::event::{Event, LinkState, OrderFilled};
 use connector_core::journal::{Durability, MemoryJournal, SqliteJournal};
@@ -293,7 +293,7 @@ impl Bench {
         ensure(!grounds.is_empty(), || {
             "the venue's setup has no market the account can trade on".to_owned()
         })?;
-        let order_pool = tightest_order_pool(spec, &setup);
+        let order_pool = tightest_order_pool(spec, face.rest());
         let venue = Venue::with_setup(face, setup).map_err(Failure::new)?;
         let server = Server::start(venue, 0).await.map_err(Failure::new)?;
         server.with(holdings::still_marks)?;
@@ -704,9 +704,10 @@ pub fn main_key(setup: &Setup) -> Option<ApiKey> {
     setup.keys.iter().find(usable).cloned()
 }
 
-/// Of the pools that count orders, the one a burst of them fills first.
-fn tightest_order_pool(spec: &'static Spec, setup: &Setup) -> Option<&'static Pool> {
-    let counts = |pool: &&Pool| setup.order_count.pools.iter().any(|name| name == pool.name);
+/// Of the pools that count orders, which are those that orders cost and cancels do not, the one a burst of them fills first.
+fn tightest_order_pool(spec: &'static Spec, rest: &'static Rest) -> Option<&'static Pool> {
+    let costs = |row: &Row, pool: &Pool| row.costs.iter().any(|cost| cost.pool == pool.name);
+    let counts = |pool: &&Pool| costs(&rest.place.row, pool) && !costs(&rest.cancel.row, pool);
     spec.pools.iter().filter(counts).min_by_key(|pool| pool.limit)
 }
 
