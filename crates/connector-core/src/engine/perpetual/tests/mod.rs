@@ -154,9 +154,8 @@ fn fills_move_positions_and_reports_wait_for_them() {
     bench.pass(SECOND * 6);
     assert_eq!(bench.told(), ["BTC-USDT both 0 external"]);
     // What came from outside had all positions read again: only what is traded after that is new.
-    let later = i64::MAX - 1;
-    let filled = format!("fill BTC-USDT - 3 buy 99 1 {later} - -");
-    bench.say("user", &format!("{filled}\nfill BTC-USDT auto-1 4 sell 90 1 {} both liquidation", i64::MAX));
+    let filled = "fill BTC-USDT - 3 buy 99 1 60000 - -";
+    bench.say("user", &format!("{filled}\nfill BTC-USDT auto-1 4 sell 90 1 60001 both liquidation"));
     assert_eq!(bench.told(), ["BTC-USDT long 1 order", "BTC-USDT both 0 liquidation"]);
     bench.say("user", "call BTC-USDT");
     assert_eq!(bench.told(), ["called BTC-USDT"]);
