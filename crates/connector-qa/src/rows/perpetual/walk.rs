@@ -18,6 +18,8 @@ use crate::report::{Chart, Detail, Series, Shape, Unit};
 const MOVE: usize = 12;
 /// Orders after which what is available is compared too, which only requests tell.
 const FULL: usize = 100;
+/// Virtual time between two orders: no venue lets a thousand of them through in a minute.
+const PACE: Duration = Duration::from_millis(100);
 /// Longest virtual time until the stream has told what a fill changed.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -78,6 +80,8 @@ pub async fn walk(kit: &Kit, mode: PositionMode, fills: usize) -> Result<Walk, F
         let before = signs(&lab, &ground, mode);
         let Some(order) = choose(&lab, &ground, &mut dice, mode, middle) else { continue };
         walk.orders += 1;
+        // No limit is to decide what can be placed.
+        lab.run_for(PACE);
         let id = lab.place(order.clone())?;
         let end = lab.ended(&id)?;
         ensure(!matches!(end, Event::OrderFailed(_)), || format!("{order:?} ended as {end:?}"))?;
