@@ -18,7 +18,7 @@ use crate::position::{
     AsOf, Change, Extent, Position, PositionAction, PositionCause, PositionFill, PositionMode, PositionSide,
     Positions,
 };
-use crate::time::Now;
+use crate::time::{Mono, Now};
 
 /// How long a change that a report told may wait for the fill that explains it. Much longer than the two are ever apart on a live
 /// stream; after it the change came from outside.
@@ -34,8 +34,8 @@ pub(in crate::engine) struct Book {
     known: bool,
     /// Amount and entry price as last told, by place.
     told: BTreeMap<Place, (PositionSide, Decimal, Option<Decimal>)>,
-    /// Changes that wait for their cause: the one the report named, if it did.
-    waiting: BTreeMap<Place, Option<PositionCause>>,
+    /// Changes that wait for their cause: since when, and the one the report named, if it did.
+    waiting: BTreeMap<Place, (Mono, Option<PositionCause>)>,
 }
 
 impl Book {
@@ -193,7 +193,7 @@ impl<D: Dialect> Engine<D> {
         let unexplained = !book.positions.unexplained(&place.0, place.1).is_zero();
         if unexplained {
             let first = !book.waiting.contains_key(&place);
-            let waits = book.waiting.entry(place.clone()).or_default();
+            let (_, waits) = book.waiting.entry(place.clone()).or_insert((now.mono, None));
             *waits = waits.or(named);
             if first {
                 self.set_timer(now.mono.after(PATIENCE), Timer::Unexplained(place.0.clone(), place.1));
@@ -232,7 +232,12 @@ impl<D: Dialect> Engine<D> {
     pub(in crate::engine) fn give_reason(&mut self, now: Now, pair: &Pair, side: PositionSide) {
         let book = &mut self.perpetual.book;
         let place = (pair.clone(), side);
-        let Some(named) = book.waiting.remove(&place) else { return };
+        // The timer of a change that has been explained may find a later one waiting.
+        let waited = |(since, _): &(Mono, Option<PositionCause>)| now.mono.since(*since) >= PATIENCE;
+        if !book.waiting.get(&place).is_some_and(waited) {
+            return;
+        }
+        let Some((_, named)) = book.waiting.remove(&place) else { return };
         // A contract that is not traded any more is settled, not traded elsewhere.
         let settled = self.rules.get(pair).is_none_or(|rule| !rule.tradable);
         let cause = if settled { PositionCause::Settlement } else { PositionCause::External };
@@ -257,7 +262,10 @@ impl<D: Dialect> Engine<D> {
                 }
             }
         }
-        let as_of = AsOf::between(self.venue_time(sent), self.venue_time(now));
+        // What is known of the venue's clock is never ahead of it: the answer may have been made so much later.
+        let error = self.clock.error_bound(now).unwrap_or_default().saturating_mul(2);
+        let latest = self.venue_time(now).offset(i64::try_from(error.as_nanos()).unwrap_or(i64::MAX));
+        let as_of = AsOf::between(self.venue_time(sent), latest);
         let first = !self.perpetual.book.known;
         let before = self.perpetual.book.amounts();
         let other_mode = reports
