@@ -145,11 +145,15 @@ fn checklist(_: &Workspace) -> Tally {
 /// Seeds of each connector's simulation: well below a minute as everything else here is built, which is not optimised much.
 const SEEDS: &str = "200";
 
-/// Simulations of every connector, with the runner as it is built for the checklist already.
+/// Simulations of spot connectors, with the runner as it is built for the checklist already; which are left out is said.
 fn simulations(workspace: &Workspace) -> Tally {
     let mut total = Tally::default();
-    // Contracts are simulated by hand so far: `cargo xtask chaos` runs them, and what it finds is not settled yet.
-    for connector in workspace.connectors.iter().filter(|connector| connector.starts_with("spot-")) {
+    for connector in &workspace.connectors {
+        // Contracts are simulated by hand so far: `cargo xtask chaos` runs them, and what it finds is not settled yet.
+        if !connector.starts_with("spot-") {
+            say(&format!("{connector}: left out, its simulation is not settled yet"));
+            continue;
+        }
         let mut tally = None;
         let mut runner = workspace.runner(connector, Build::default());
         let success = watch(runner.args(["chaos", "--seeds", SEEDS]), |line| {
